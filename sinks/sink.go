@@ -1,0 +1,74 @@
+// Package sinks is the contract of a destination, and what all destinations share: staging decisions,
+// error classes, batch folding. One folder per destination holds its implementation; sinktest is the
+// one meaning of a sink.
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+)
+
+// Sink is one destination of one or more streams. A Sink is used by one goroutine at a time.
+type Sink interface {
+	// Prepare takes the right to write (a later Prepare elsewhere wins, and this one is fenced at its next
+	// Apply), creates the bookkeeping tables and, for each target, its table unless it exists. A table that
+	// exists, is not empty and was not made by this stream is refused unless the target says Adopt.
+	Prepare(ctx context.Context, stream string, targets []Target) error
+	// Applied returns the Mark up to which everything is applied or staged; the zero Mark of a destination
+	// that has nothing.
+	Applied(ctx context.Context, stream string) (change.Mark, error)
+	// Apply applies one Batch in one destination transaction that also moves the Mark. Transactions, chunks,
+	// begin and end come one after the other; parts of a heal go to a persistent staging table and become
+	// visible in one transaction at end. An error of class ErrFenced, ErrStop or neither (try again) says
+	// what to do; after any error the destination is as before or as after, and Applied tells which.
+	Apply(ctx context.Context, b *change.Batch) error
+	// Close releases connections; it does not wait for anything.
+	Close() error
+}
+
+// Target is one table or view to deliver, and where to.
+type Target struct {
+	// From is the source's table or view (TableID.String); Table its shape.
+	From  string
+	Table *change.Table
+	// To is the destination table's name, Schema its schema ("" the sink's default).
+	To     string
+	Schema string
+	// Soft deletes set IsDeleted instead of removing rows.
+	Soft bool
+	// Adopt reconciles a table that is not empty and not ours instead of refusing it.
+	Adopt bool
+	// Progressive shows a heal's chunks as they come instead of in one step at its end.
+	Progressive bool
+}
+
+// ErrFenced says that another process has taken the right to write: this one must stop at once.
+var ErrFenced = errors.New("another process writes to this destination now")
+
+// ErrStop marks an error that trying again cannot mend.
+var ErrStop = errors.New("the sink stops")
+
+// StopError is an error that an operator must mend; errors.Is(err, ErrStop) holds.
+type StopError struct {
+	// What went wrong, with the names and values involved, and the way out.
+	What, Hint string
+	Err        error
+}
+
+// Error joins what happened, the cause and the way out.
+func (e *StopError) Error() string {
+	s := e.What
+	if e.Err != nil {
+		s = fmt.Sprintf("%s: %v", s, e.Err)
+	}
+	if e.Hint != "" {
+		s += " (" + e.Hint + ")"
+	}
+	return s
+}
+
+// Unwrap gives the cause and ErrStop.
+func (e *StopError) Unwrap() []error { return []error{ErrStop, e.Err} }
