@@ -1,0 +1,391 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const minimal = `source:
+  host: db.example.com
+  user: cdc
+  password: ${env:PW}
+sinks:
+  neptune:
+    type: postgres
+    host: /run/postgresql
+    database: flat
+    user: cdc
+    deliver: [{from: view/Flat}]
+`
+
+func parse(t *testing.T, text string, o Options) (*Config, error) {
+	t.Helper()
+	if o.Environ == nil {
+		o.Environ = []string{"PW=s3cret"}
+	}
+	if o.ReadFile == nil {
+		o.ReadFile = func(name string) ([]byte, error) {
+			return nil, fmt.Errorf("open %s: %w", name, fs.ErrNotExist)
+		}
+	}
+	return Parse("cdc.yaml", []byte(text), o)
+}
+
+func mustParse(t *testing.T, text string, o Options) *Config {
+	t.Helper()
+	c, err := parse(t, text, o)
+	if err != nil {
+		t.Fatalf("Parse: %v", err)
+	}
+	return c
+}
+
+func TestMinimal(t *testing.T) {
+	c := mustParse(t, minimal, Options{})
+	if c.Source.Password.Reveal() != "s3cret" {
+		t.Errorf("password %q", c.Source.Password.Reveal())
+	}
+	if got := c.Source.TLS.Mode; got != "verify-full" {
+		t.Errorf("tls.mode of a distant host is %q", got)
+	}
+	s := c.Sinks["neptune"]
+	if s.TLS.Mode != "disable" || s.Port != 5432 || s.Schema != "public" || !s.Enabled || s.Batch.MaxDelay != 100*time.Millisecond {
+		t.Errorf("sink defaults: %+v", s)
+	}
+	if s.Deliver[0].From.View != "Flat" || s.Deliver[0].Delete != "hard" {
+		t.Errorf("deliver: %+v", s.Deliver)
+	}
+	if c.Broker.RetentionBytes != 4*GiB || c.Joiner.Memory != 512*MiB {
+		t.Errorf("sizes: %v %v", c.Broker.RetentionBytes, c.Joiner.Memory)
+	}
+}
+
+// The complete file of the reference parses; of all its keys only the raw tables are refused yet.
+func TestCompleteFile(t *testing.T) {
+	text, err := os.ReadFile("testdata/complete.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Environ:  []string{"NEPTUNE_PASSWORD=p"},
+		ReadFile: func(string) ([]byte, error) { return []byte("from file\n"), nil },
+	}
+	_, err = parse(t, string(text), o)
+	want := `cdc.yaml:62:16: sinks.neptune.deliver[1].from: delivering raw tables comes with a later version: deliver a view, or remove the entry`
+	if err == nil || err.Error() != want {
+		t.Fatalf("got  %v\nwant %s", err, want)
+	}
+	c := mustParse(t, strings.Replace(string(text), `- {from: "table/sakila.*", schema: jupiter_raw}`, "", 1), o)
+	if got := c.Source.Password.Reveal(); got != "from file" {
+		t.Errorf("password %q", got)
+	}
+	if !c.Source.Tables.Match("sakila", "rental") || c.Source.Tables.Match("x.sakila", "rental") {
+		t.Error("expressions are not anchored")
+	}
+	if !c.Source.Columns.Excluded("sakila", "staff", "password") {
+		t.Error("columns.exclude does not match")
+	}
+}
+
+func TestProblems(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"unknown keys, wrong types and impossible values at once", `version: 1
+sorce: {}
+source:
+  hots: db.example.com
+  port: "33 06"
+  user: cdc
+  password: hunter2
+  heartbeat: 5
+  on_gap: resnc
+  tables: {include: ["sakila.("]}
+joiner: {memory: 512}
+sinks:
+  neptune:
+    type: postgress
+    host: pg
+    database: flat
+    user: cdc
+    password: ${env:MISSING}
+    deliver: [{from: veiw/Flat}]
+    batch: {max_rows: 0}
+`, `cdc.yaml:2:1: sorce: unknown key: did you mean "source"?
+cdc.yaml:4:3: source.hots: unknown key: did you mean "host"?
+cdc.yaml:4:3: source.host: is required (host name, address, or the path of a socket)
+cdc.yaml:5:9: source.port: want a whole number, got "33 06"
+cdc.yaml:7:13: source.password: a secret must not be written here: write ${env:SOURCE_PASSWORD} and set that variable, or ${file:/run/secrets/source_password}
+cdc.yaml:8:14: source.heartbeat: a duration needs a unit: write 5s or 5ms
+cdc.yaml:9:11: source.on_gap: "resnc" is not possible: did you mean "resync"? allowed: resync, stop
+cdc.yaml:10:22: source.tables.include[0]: "sakila.(" is not a regular expression: error parsing regexp: missing closing ): ` + "`sakila.(`" + `
+cdc.yaml:11:18: joiner.memory: a size needs a unit: write 512B (units: B, KiB, MiB, GiB, TiB)
+cdc.yaml:14:11: sinks.neptune.type: "postgress" is not possible: did you mean "postgres"? allowed: postgres, sqlserver, clickhouse
+cdc.yaml:18:15: sinks.neptune.password: the environment variable MISSING is not set: set it, or write ${env:MISSING:-default}
+cdc.yaml:19:22: sinks.neptune.deliver[0].from: "veiw/Flat" names nothing to deliver: write view/NAME, or table/ and an expression such as table/sakila.*
+cdc.yaml:20:23: sinks.neptune.batch.max_rows: 0 is less than min_rows, which is 1`},
+		{"nothing", "", `cdc.yaml:1:1: source.host: is required (host name, address, or the path of a socket)
+cdc.yaml:1:1: source.user: is required (account with the grants that cdc doctor names)
+cdc.yaml:1:1: source.password: is required (its password)
+cdc.yaml:1:1: sinks: is required: name at least one (destinations by name; adding and removing one is live)`},
+		{"syntax", "source:\n  host: [a\nuser: b\n", `cdc.yaml:1:1: not YAML: did not find expected ',' or ']'`},
+		{"two documents", minimal + "---\na: 1\n", `cdc.yaml:12:1: not YAML: a second document begins: keep one`},
+		{"a list at the top", "- a\n", `cdc.yaml:1:1: want a section of keys (version, name, data_dir, source, topics, publish, broker, views, contracts, joiner, sinks, admin, log, telemetry, config, vault, run), got a list`},
+		{"anchors", minimal + "log: &a {level: info}\n", `cdc.yaml:12:6: log: YAML anchors and aliases are not supported: write the value out`},
+		{"twice", minimal + "name: a\nname: b\n", `cdc.yaml:13:1: name: is written twice: keep one`},
+		{"a number as text", minimal + "name: 5\n", `cdc.yaml:12:7: name: want text, got the number 5: put it in quotes`},
+		{"no value", minimal + "name:\n", `cdc.yaml:12:6: name: has no value: write one, or remove the key`},
+		{"a word for a list", minimal + "run: {stages: join}\n", `cdc.yaml:12:15: run.stages: want a list, got text: write [join]`},
+		{"part of a value", minimal + "data_dir: /var/${env:X}\n", `cdc.yaml:12:11: data_dir: a reference must be the whole value: ${env:NAME}, ${env:NAME:-default} or ${file:PATH}`},
+		{"vault", minimal + "data_dir: ${vault:a#b}\n", `cdc.yaml:12:11: data_dir: vault references come with a later version: use ${env:NAME} or ${file:PATH}`},
+		{"missing file", minimal + "data_dir: ${file:none}\n", `cdc.yaml:12:11: data_dir: read the file of ${file:none}: open none: file does not exist`},
+		{"name of a view stream", minimal + "name: a-views\n", `cdc.yaml:12:7: name: "a-views" would be taken for the views or dead letters of another stream: choose another end`},
+		{"embedded broker for all", minimal + "broker: {listen: 0.0.0.0:9092}\n", `cdc.yaml:12:18: broker.listen: 0.0.0.0:9092 is reachable from other machines, and the embedded broker has no authentication: use 127.0.0.1:PORT, or broker.type kafka`},
+		{"kafka without brokers", minimal + "broker: {type: kafka}\n", `cdc.yaml:12:9: broker.brokers: is required with broker.type kafka: name host:port of at least one`},
+		{"open API", minimal + "admin: {listen: \":8383\"}\n", `cdc.yaml:12:17: admin.listen: :8383 is reachable from other machines, which needs admin.auth and admin.tls: use 127.0.0.1:PORT and a proxy in front of it`},
+		{"later features", minimal + "publish: [{name: x}]\ntelemetry: {otlp_endpoint: otel:4317}\nconfig: {consul: {address: a}}\nrun: {standby: true}\nvault: {address: v}\nadmin: {auth: {issuer: i}}\ncontracts: {dir: c}\n",
+			`cdc.yaml:12:10: publish: comes with a later version: remove the key
+cdc.yaml:13:28: telemetry.otlp_endpoint: comes with a later version: remove the key
+cdc.yaml:14:28: config.consul.address: comes with a later version: remove the key
+cdc.yaml:15:16: run.standby: comes with a later version: remove the key
+cdc.yaml:16:18: vault.address: comes with a later version: remove the key
+cdc.yaml:17:24: admin.auth.issuer: comes with a later version: remove the key
+cdc.yaml:18:18: contracts.dir: comes with a later version: remove the key`},
+		{"later sink", strings.Replace(minimal, "postgres\n", "clickhouse\n", 1), `cdc.yaml:7:11: sinks.neptune.type: clickhouse comes with a later version: use postgres, or remove the sink`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parse(t, tt.text, Options{})
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestStart(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"now", `cdc.yaml:5:10: source.start: a start other than snapshot comes with a later version: remove the key`},
+		{"{file: binlog.000042, position: 4}", `cdc.yaml:5:10: source.start: a start other than snapshot comes with a later version: remove the key`},
+		{"{file: binlog.000042, position: 3}", `cdc.yaml:5:10: source.start: position 3 lies before the first event of a binlog, which is at 4`},
+		{"{gtid: a, time: 2026-01-02T03:04:05Z}", `cdc.yaml:5:10: source.start: not a place to start: ` + startForms},
+		{"{time: yesterday}", `cdc.yaml:5:17: source.start.time: "yesterday" is not a time: write 2026-01-02T03:04:05Z`},
+		{"{gtd: a}", `cdc.yaml:5:11: source.start.gtd: unknown key: did you mean "gtid"?`},
+		{"never", `cdc.yaml:5:10: source.start: "never" is not a place to start: ` + startForms},
+	}
+	for _, tt := range tests {
+		text := strings.Replace(minimal, "sinks:", "  start: "+tt.text+"\nsinks:", 1)
+		_, err := parse(t, text, Options{})
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("start: %s\ngot  %v\nwant %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+// Order: defaults < file < environment < --set.
+func TestOrder(t *testing.T) {
+	o := Options{
+		Environ: []string{
+			"PW=x", "CDC_SOURCE__HOST=env.example.com", "CDC_SINKS__NEPTUNE__PASSWORD=pl${ain: {s3cret", "CDC_SINKS__NEPTUNE__PORT=6000",
+			"CDC_SOURCE__TABLES__INCLUDE=[a.b, \"c.d\"]", "CDC_LOG__LEVEL=warn", "CDC_TOKEN=ignored", "CDC_VERSION=1.2.3", "CDC_PORT_80_TCP=x",
+			"CDC_SINKS__NEPTUNE__DATABASE=123",
+		},
+		Sets: []string{"log.level=debug", "sinks.neptune.batch={max_rows: 5}", "source.snapshot.threads=4", "log.level=error"},
+	}
+	c := mustParse(t, strings.Replace(minimal, "${env:PW}", "${env:PW}\n  port: 3307", 1)+"log: {level: info, format: text}\n", Options{Environ: []string{"PW=x"}})
+	if c.Source.Port != 3307 || c.Log.Format != "text" {
+		t.Errorf("file: %d %s", c.Source.Port, c.Log.Format)
+	}
+	c = mustParse(t, minimal, o)
+	if c.Source.Host != "env.example.com" || c.Sinks["neptune"].Port != 6000 || c.Sinks["neptune"].Database != "123" {
+		t.Errorf("environment: host %s, port %d, database %s", c.Source.Host, c.Sinks["neptune"].Port, c.Sinks["neptune"].Database)
+	}
+	if got := c.Sinks["neptune"].Password.Reveal(); got != "pl${ain: {s3cret" {
+		t.Errorf("password %q", got)
+	}
+	if got := c.Source.Tables.Include; len(got) != 2 || got[1].String() != "c.d" {
+		t.Errorf("tables %v", got)
+	}
+	if c.Log.Level != "error" || c.Sinks["neptune"].Batch.MaxRows != 5 || c.Source.Snapshot.Threads != 4 {
+		t.Errorf("--set: %s %d %d", c.Log.Level, c.Sinks["neptune"].Batch.MaxRows, c.Source.Snapshot.Threads)
+	}
+}
+
+func TestOverlayProblems(t *testing.T) {
+	_, err := parse(t, minimal, Options{
+		Environ: []string{"PW=x", "CDC_SOURCE__HOTS=h", "CDC_SOURCE__PORT=many"},
+		Sets:    []string{"nonsense", "sinks.neptune.password=literal", "log.level=loud"},
+	})
+	want := `--set nonsense: want KEY=VALUE, such as --set log.level=debug
+environment CDC_SOURCE__PORT: source.port: want a whole number, got "many"
+environment CDC_SOURCE__HOTS: source.hots: unknown key: did you mean "host"?
+--set sinks.neptune.password: sinks.neptune.password: a secret must not be written here: write ${env:NEPTUNE_PASSWORD} and set that variable, or ${file:/run/secrets/neptune_password}
+--set log.level: log.level: "loud" is not possible: allowed: debug, info, warn, error`
+	got := fmt.Sprint(err)
+	for _, line := range strings.Split(want, "\n") {
+		if !strings.Contains(got, line) {
+			t.Errorf("missing: %s\nin:\n%s", line, got)
+		}
+	}
+	if n := strings.Count(got, "\n") + 1; n != 5 {
+		t.Errorf("%d problems:\n%s", n, got)
+	}
+}
+
+func TestSearchPath(t *testing.T) {
+	absent := func(name string) ([]byte, error) { return nil, fs.ErrNotExist }
+	if _, err := Load(Options{ReadFile: absent}); !errors.Is(err, ErrNoFile) {
+		t.Errorf("no file: %v", err)
+	}
+	etc := func(name string) ([]byte, error) {
+		if name == "/etc/cdc/cdc.yaml" {
+			return []byte(minimal), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	c, err := Load(Options{ReadFile: etc, Environ: []string{"PW=x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.File() != "/etc/cdc/cdc.yaml" || c.DataDir != "/etc/cdc/cdc-data" || c.Views.Dir != "/etc/cdc/schemas/views" {
+		t.Errorf("file %s, data_dir %s, views %s", c.File(), c.DataDir, c.Views.Dir)
+	}
+}
+
+// I7: no secret in a log, an error, a metric or the page.
+func TestSecretsAreHidden(t *testing.T) {
+	text := strings.Replace(minimal, "${env:PW}", "${env:NONE:-s3cret}", 1)
+	c := mustParse(t, text, Options{Environ: []string{"CDC_SINKS__NEPTUNE__PASSWORD=s3cret"}})
+	if c.Source.Password.Reveal() != "s3cret" || c.Sinks["neptune"].Password.Reveal() != "s3cret" {
+		t.Fatal("the secret was not read")
+	}
+	y, err := c.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := c.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	std, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", c.Source.Password, "all", c)
+	type holder struct{ c Config }
+	for name, out := range map[string]string{
+		"YAML": string(y), "JSON": string(j), "Marshal": string(std), "slog": log.String(),
+		"%v": fmt.Sprintf("%v", *c), "%+v": fmt.Sprintf("%+v", c), "%#v": fmt.Sprintf("%#v", c), "unexported": fmt.Sprintf("%+v", holder{*c}),
+	} {
+		if strings.Contains(out, "s3cret") {
+			t.Errorf("%s shows the secret: %s", name, out)
+		}
+	}
+	if !strings.Contains(string(y), "password: ${env:NONE:-(hidden)} # cdc.yaml:4:13") {
+		t.Errorf("reference or place missing in\n%s", y)
+	}
+}
+
+// What config show prints can be loaded again and means the same.
+func TestShowRoundTrip(t *testing.T) {
+	o := Options{Environ: []string{"PW=x"}}
+	c := mustParse(t, minimal, o)
+	y, err := c.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := mustParse(t, string(y), o)
+	if d := Diff(c, again); len(d) > 0 {
+		t.Errorf("differs: %+v", d)
+	}
+	j, err := c.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again = mustParse(t, string(j), o) // JSON is YAML
+	if d := Diff(c, again); len(d) > 0 {
+		t.Errorf("JSON differs: %+v", d)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	o := Options{Environ: []string{"PW=x"}}
+	old := mustParse(t, minimal, o)
+	o.Environ = append(o.Environ, "CDC_SOURCE__PASSWORD=other")
+	o.Sets = []string{
+		"log.level=debug", "source.host=other", "source.snapshot.threads=8", "sinks.neptune.enabled=false", "sinks.neptune.batch.max_rows=7",
+		"sinks.venus={type: postgres, host: localhost, database: d, user: u, deliver: [{from: view/Flat}]}",
+	}
+	got := Diff(old, mustParse(t, minimal, o))
+	want := []Change{
+		{Path: "source.host", Old: "db.example.com", New: "other"},
+		{Path: "source.password", Old: "${env:PW}", New: "(from environment CDC_SOURCE__PASSWORD)"},
+		{Path: "source.snapshot.threads", Old: "2", New: "8", Live: true},
+		{Path: "sinks.neptune.enabled", Old: "true", New: "false", Live: true},
+		{Path: "sinks.neptune.batch.max_rows", Old: "10000", New: "7", Live: true},
+		{Path: "sinks.venus", Old: "(none)", New: "(added)", Live: true},
+		{Path: "log.level", Old: "info", New: "debug", Live: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Every key has a default or is required, never both, and a description.
+func TestEveryKeyIsDescribed(t *testing.T) {
+	ref := Reference()
+	for _, line := range strings.Split(ref, "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) == 7 && strings.TrimSpace(cells[5]) == "" {
+			t.Errorf("no description: %s", line)
+		}
+	}
+	b, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(b) || !strings.Contains(string(b), `"additionalProperties": false`) {
+		t.Errorf("schema: %s", b)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(minimal, "CDC_SOURCE__HOST=x", "log.level=debug")
+	if text, err := os.ReadFile("testdata/complete.yaml"); err == nil {
+		f.Add(string(text), "CDC_SINKS__NEPTUNE__PASSWORD=x", "sinks.neptune={}")
+	}
+	f.Add("source: {start: {gtid: a}}\nsinks: {a: {deliver: [x]}}\n", "CDC_A__B=[", "a.b.c={")
+	f.Add("a: &a [*a]\n<<: *a\n", "CDC_SINKS__A={b: c}", "..=")
+	f.Fuzz(func(t *testing.T, text, env, set string) {
+		o := Options{Environ: []string{env, "PW=x"}, Sets: []string{set}, ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }}
+		c, err := Parse("f", []byte(text), o)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v, error %v", c, err)
+		}
+		if err != nil {
+			return
+		}
+		y, err := c.YAML()
+		if err != nil {
+			t.Fatalf("YAML: %v", err)
+		}
+		if _, err := c.JSON(); err != nil {
+			t.Fatalf("JSON: %v\n%s", err, y)
+		}
+	})
+}

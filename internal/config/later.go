@@ -1,0 +1,69 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// notYet lists the keys whose feature this version does not have. They may stand in a file at their default
+// value, so that a complete file is valid; any other value is refused instead of being ignored in silence.
+var notYet = [...]string{
+	"source.columns.mask", "source.columns.hash", "source.columns.truncate",
+	"source.snapshot.where",
+	"topics.transaction", "topics.heartbeat", "topics.schema_changes",
+	"publish",
+	"admin.auth.issuer", "admin.auth.audience", "admin.auth.metrics", "admin.tls.cert", "admin.tls.key",
+	"contracts.dir",
+	"telemetry.otlp_endpoint", "telemetry.traces", "telemetry.logs", "telemetry.openlineage_url",
+	"config.consul.address",
+	"vault.address", "vault.auth", "vault.role_id", "vault.secret_id",
+	"run.standby",
+}
+
+// notYetSink is the same for the keys of every sink.
+var notYetSink = [...]string{"names", "extra_columns"}
+
+func (d *decoder) checkLater(c *Config) {
+	defaults := Default()
+	defaults.complete()
+	for _, path := range notYet {
+		got, _ := find(reflect.ValueOf(c).Elem(), path)
+		want, _ := find(reflect.ValueOf(defaults).Elem(), path)
+		if !same(got, want) {
+			d.failAt(path, "comes with a later version: remove the key")
+		}
+	}
+	if c.Source.Start.Kind != StartSnapshot && c.Source.Start.Kind != "" {
+		d.failAt("source.start", "a start other than snapshot comes with a later version: remove the key")
+	}
+	if m := c.Source.Snapshot.Mode; m != "initial" {
+		d.failAt("source.snapshot.mode", "%s comes with a later version: remove the key", m)
+	}
+	if len(c.Run.Stages) < 4 && !slices.Equal(c.Run.Stages, defaults.Run.Stages) {
+		d.failAt("run.stages", "stages in processes of their own come with a later version: remove the key")
+	}
+	for _, name := range sortedKeys(reflect.ValueOf(c.Sinks)) {
+		s := c.Sinks[name]
+		d.checkLaterSink("sinks."+name, &s)
+	}
+}
+
+func (d *decoder) checkLaterSink(path string, s *Sink) {
+	if s.Type == "sqlserver" || s.Type == "clickhouse" {
+		d.failAt(path+".type", "%s comes with a later version: use postgres, or remove the sink", s.Type)
+	}
+	defaults := defaultSink()
+	for _, key := range notYetSink {
+		got, _ := find(reflect.ValueOf(s).Elem(), key)
+		want, _ := find(reflect.ValueOf(defaults), key)
+		if !same(got, want) {
+			d.failAt(path+"."+key, "comes with a later version: remove the key")
+		}
+	}
+	for i, del := range s.Deliver {
+		if del.From.Tables.String() != "" {
+			d.failAt(fmt.Sprintf("%s.deliver[%d].from", path, i), "delivering raw tables comes with a later version: deliver a view, or remove the entry")
+		}
+	}
+}
