@@ -148,7 +148,9 @@ func scalarNode(text, tag string) *yaml.Node {
 
 func renderStart(s Start) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
-	add := func(key, text, tag string) { n.Content = append(n.Content, scalarNode(key, "!!str"), scalarNode(text, tag)) }
+	add := func(key, text, tag string) {
+		n.Content = append(n.Content, scalarNode(key, "!!str"), scalarNode(text, tag))
+	}
 	switch s.Kind {
 	case StartGTID:
 		add("gtid", s.GTID, "!!str")
