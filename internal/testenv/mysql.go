@@ -101,9 +101,9 @@ func (s *MySQLServer) version(ctx context.Context, _ *Server) (string, error) {
 
 // flavor is what differs between MariaDB and MySQL.
 type flavor struct {
-	kind    string
-	env     string // variable with an address
-	recipes []recipe
+	kind   string
+	env    string // variable with an address
+	recipe recipe
 	// programs are names to look for on the machine.
 	programs []string
 	// owns tells by `--version` whether a program is of this flavor.
@@ -137,7 +137,7 @@ var commonArgs = []string{
 var mariadbFlavor = flavor{
 	kind:     KindMariaDB,
 	env:      "CDC_TEST_MARIADB",
-	recipes:  []recipe{{kind: KindMariaDB, packages: []string{"mariadb-server-core"}}},
+	recipe:   recipe{kind: KindMariaDB, packages: []string{"mariadb-server-core"}},
 	programs: []string{"mariadbd", "mysqld"},
 	owns:     isMariaDB,
 	prepare:  prepareMariaDB,
@@ -154,10 +154,10 @@ var mariadbFlavor = flavor{
 var mysqlFlavor = flavor{
 	kind: KindMySQL,
 	env:  "CDC_TEST_MYSQL",
-	recipes: []recipe{{
+	recipe: recipe{
 		kind: KindMySQL, release: sid, packages: []string{"mysql-server-core"},
 		skip: []string{"mysql-client"},
-	}},
+	},
 	programs: []string{"mysqld"},
 	owns:     func(version string) bool { return !isMariaDB(version) },
 	prepare:  prepareMySQL,
@@ -177,8 +177,8 @@ func (e *Env) startMySQL(ctx context.Context, f flavor, from sourceRule, extra [
 	s.alive = s.version
 	if err := e.obtain(ctx, s.Server, from, []source{
 		{fromEnvironment, func(ctx context.Context) error { return s.connect(ctx, f) }},
-		{fromMachine, func(ctx context.Context) error { return s.runMachine(ctx, f, extra) }},
-		{fromPackages, func(ctx context.Context) error { return s.runPackages(ctx, f, extra) }},
+		{fromMachine, func(ctx context.Context) error { return s.runFound(ctx, f, f.onMachine, extra) }},
+		{fromPackages, func(ctx context.Context) error { return s.runFound(ctx, f, f.inPackages, extra) }},
 		{fromContainer, func(ctx context.Context) error { return s.runContainer(ctx, f, extra) }},
 	}); err != nil {
 		return nil, err
@@ -209,7 +209,8 @@ func (s *MySQLServer) connect(ctx context.Context, f flavor) error {
 	return err
 }
 
-func (s *MySQLServer) runMachine(ctx context.Context, f flavor, extra []string) error {
+// onMachine looks for a server that somebody installed.
+func (f flavor) onMachine(ctx context.Context, _ *Env) (installation, error) {
 	for _, name := range f.programs {
 		path, ok := lookProgram(name, "/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin")
 		if !ok {
@@ -219,15 +220,16 @@ func (s *MySQLServer) runMachine(ctx context.Context, f flavor, extra []string) 
 		if err != nil || !f.owns(string(out)) {
 			continue
 		}
-		return s.run(ctx, f, installation{from: fromMachine, server: program{path: path}, detail: path}, extra)
+		return installation{server: program{path: path}}, nil
 	}
-	return fmt.Errorf("%w: no %s on PATH or in /usr/sbin", errNotHere, strings.Join(f.programs, " or "))
+	return installation{}, fmt.Errorf("%w: no %s on PATH or in /usr/sbin", errNotHere, strings.Join(f.programs, " or "))
 }
 
-func (s *MySQLServer) runPackages(ctx context.Context, f flavor, extra []string) error {
+// inPackages unpacks a server into the cache, unless it is there.
+func (f flavor) inPackages(ctx context.Context, e *Env) (installation, error) {
 	const server = "usr/sbin/"
 	name := f.programs[0]
-	u, err := s.env.fetch(ctx, f.recipes[0], func(u unpacked) error {
+	u, err := e.fetch(ctx, f.recipe, func(u unpacked) error {
 		p, err := u.program(server + name)
 		if err != nil {
 			return err
@@ -239,13 +241,21 @@ func (s *MySQLServer) runPackages(ctx context.Context, f flavor, extra []string)
 		return nil
 	})
 	if err != nil {
-		return err
+		return installation{}, err
 	}
 	p, err := u.program(server + name)
 	if err != nil {
+		return installation{}, err
+	}
+	return installation{server: p, root: u.root}, nil
+}
+
+func (s *MySQLServer) runFound(ctx context.Context, f flavor, find finder, extra []string) error {
+	in, err := find(ctx, s.env)
+	if err != nil {
 		return err
 	}
-	return s.run(ctx, f, installation{from: fromPackages, server: p, root: u.root, detail: "packages of Debian " + u.release}, extra)
+	return s.run(ctx, f, in, extra)
 }
 
 // run prepares a data folder and starts the server of an installation on it.
@@ -278,11 +288,7 @@ func (s *MySQLServer) run(ctx context.Context, f flavor, in installation, extra 
 		return append(args, f.args...)
 	}
 	s.engine, s.dir = l, dir
-	if err := s.begin(ctx, extra); err != nil {
-		return err
-	}
-	s.From = in.from
-	return nil
+	return s.begin(ctx, extra)
 }
 
 // users makes the administrator and gives root a password, too.

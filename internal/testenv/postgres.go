@@ -19,6 +19,9 @@ import (
 // oldestPostgres is the first version with UNIQUE NULLS NOT DISTINCT.
 const oldestPostgres = 15
 
+// postgresAddress is the variable with the address of a running server.
+const postgresAddress = "CDC_TEST_POSTGRES"
+
 // PostgresServer is a PostgreSQL server, 15 or later.
 type PostgresServer struct {
 	*Server
@@ -45,9 +48,9 @@ func (e *Env) startPostgres(ctx context.Context, from sourceRule, extra []string
 		args = append(args, "-c", setting)
 	}
 	if err := e.obtain(ctx, s.Server, from, []source{
-		{fromEnvironment, func(ctx context.Context) error { return s.connect(ctx) }},
-		{fromMachine, func(ctx context.Context) error { return s.runMachine(ctx, args) }},
-		{fromPackages, func(ctx context.Context) error { return s.runPackages(ctx, args) }},
+		{fromEnvironment, s.connect},
+		{fromMachine, func(ctx context.Context) error { return s.runFound(ctx, postgresOnMachine, args) }},
+		{fromPackages, func(ctx context.Context) error { return s.runFound(ctx, postgresInPackages, args) }},
 		{fromContainer, func(ctx context.Context) error { return s.runContainer(ctx, args) }},
 	}); err != nil {
 		return nil, err
@@ -103,7 +106,7 @@ func (s *PostgresServer) version(ctx context.Context, _ *Server) (string, error)
 }
 
 func (s *PostgresServer) connect(ctx context.Context) error {
-	const name = "CDC_TEST_POSTGRES"
+	const name = postgresAddress
 	text := os.Getenv(name)
 	if text == "" {
 		return fmt.Errorf("%w: %s is not set", errNotHere, name)
@@ -128,10 +131,11 @@ func (s *PostgresServer) connect(ctx context.Context) error {
 	return nil
 }
 
-func (s *PostgresServer) runMachine(ctx context.Context, args []string) error {
+// postgresOnMachine looks for the newest PostgreSQL that somebody installed.
+func postgresOnMachine(ctx context.Context, _ *Env) (installation, error) {
 	candidates, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil {
-		return fmt.Errorf("look for PostgreSQL: %w", err)
+		return installation{}, fmt.Errorf("look for PostgreSQL: %w", err)
 	}
 	slices.SortFunc(candidates, func(a, b string) int {
 		return majorVersion(filepath.Base(filepath.Dir(filepath.Dir(b)))) - majorVersion(filepath.Base(filepath.Dir(filepath.Dir(a))))
@@ -147,9 +151,9 @@ func (s *PostgresServer) runMachine(ctx context.Context, args []string) error {
 		if majorVersion(string(out)) < oldestPostgres {
 			continue
 		}
-		return s.run(ctx, installation{from: fromMachine, server: program{path: path}, detail: path}, args)
+		return installation{server: program{path: path}}, nil
 	}
-	return fmt.Errorf("%w: no postgres of version %d or later on PATH or in /usr/lib/postgresql", errNotHere, oldestPostgres)
+	return installation{}, fmt.Errorf("%w: no postgres of version %d or later on PATH or in /usr/lib/postgresql", errNotHere, oldestPostgres)
 }
 
 var firstNumber = regexp.MustCompile(`\d+`)
@@ -163,10 +167,11 @@ func majorVersion(text string) int {
 	return n
 }
 
-func (s *PostgresServer) runPackages(ctx context.Context, args []string) error {
+// postgresInPackages unpacks PostgreSQL into the cache, unless it is there.
+func postgresInPackages(ctx context.Context, e *Env) (installation, error) {
 	r := recipe{
 		kind: KindPostgres, packages: []string{"postgresql"},
-		skip: []string{"libllvm", "postgresql-client-common"}, // compiles queries; we switch that off
+		skip: []string{"libllvm"}, // compiles queries; we switch that off
 	}
 	find := func(u unpacked) (program, error) {
 		found, err := filepath.Glob(filepath.Join(u.root, "usr/lib/postgresql/*/bin/postgres"))
@@ -179,7 +184,7 @@ func (s *PostgresServer) runPackages(ctx context.Context, args []string) error {
 		}
 		return u.program(path)
 	}
-	u, err := s.env.fetch(ctx, r, func(u unpacked) error {
+	u, err := e.fetch(ctx, r, func(u unpacked) error {
 		p, err := find(u)
 		if err != nil {
 			return err
@@ -194,13 +199,21 @@ func (s *PostgresServer) runPackages(ctx context.Context, args []string) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return installation{}, err
 	}
 	p, err := find(u)
 	if err != nil {
+		return installation{}, err
+	}
+	return installation{server: p, root: u.root}, nil
+}
+
+func (s *PostgresServer) runFound(ctx context.Context, find finder, args []string) error {
+	in, err := find(ctx, s.env)
+	if err != nil {
 		return err
 	}
-	return s.run(ctx, installation{from: fromPackages, server: p, root: u.root, detail: "packages of Debian " + u.release}, args)
+	return s.run(ctx, in, args)
 }
 
 // run makes a cluster and starts the server of an installation on it.

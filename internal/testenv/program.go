@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,14 +55,15 @@ func serverEnvironment() []string {
 	return append(env, "LC_ALL=C.UTF-8", "HOME=/")
 }
 
-// installation is where a kind of server was found.
+// installation is where a server was found.
 type installation struct {
-	from   string
 	server program
 	root   string // folder that stands for / ; empty for the machine's own
-	// detail says more in the log: a path, or the packages' release.
-	detail string
 }
+
+// finder looks for a server in one source. Its errors are errNotHere or
+// errUnavailable.
+type finder func(ctx context.Context, e *Env) (installation, error)
 
 // sibling is another program of the same installation, beside the server.
 func (i installation) sibling(name string) program {

@@ -244,6 +244,7 @@ type local struct {
 	dir      string
 	log      string
 	args     func(port int) []string // the whole command line but the extras
+	before   func(port int) error    // runs before every start; may be nil
 	stopSig  syscall.Signal          // regular shutdown
 	quickSig syscall.Signal          // fastest end that leaves nothing behind
 
@@ -260,6 +261,11 @@ func newLocal(name string, prog program, user identity, dir string) *local {
 }
 
 func (l *local) run(port int, extra []string) error {
+	if l.before != nil {
+		if err := l.before(port); err != nil {
+			return err
+		}
+	}
 	cmd := l.prog.command(append(l.args(port), extra...)...)
 	cmd.Dir = l.dir
 	p, err := launch(l.name, cmd, l.user, l.log, l.quickSig)

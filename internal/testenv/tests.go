@@ -90,6 +90,7 @@ type session struct {
 	mariadb  shared[*MySQLServer]
 	mysql    shared[*MySQLServer]
 	postgres shared[*PostgresServer]
+	kafka    shared[*KafkaServer]
 }
 
 // shared is a server that is started at the first wish, once.
@@ -155,6 +156,15 @@ func Postgres(t TB) *PostgresServer {
 	return must(t, env, KindPostgres, server, err)
 }
 
+// Kafka returns the Apache Kafka node that the package's tests share; a test
+// makes topics under a prefix of its own.
+func Kafka(t TB) *KafkaServer {
+	t.Helper()
+	s, env := open(t)
+	server, err := s.kafka.get(func() (*KafkaServer, error) { return env.Kafka(s.ctx) })
+	return must(t, env, KindKafka, server, err)
+}
+
 // NewMariaDB starts a MariaDB server for one test, who may kill it or change
 // its settings; extra are further arguments. It ends with the test.
 func NewMariaDB(t TB, extra ...string) *MySQLServer {
@@ -179,6 +189,16 @@ func NewPostgres(t TB, extra ...string) *PostgresServer {
 	s, env := open(t)
 	server, err := env.startPostgres(s.ctx, ownSource, extra)
 	server = must(t, env, KindPostgres, server, err)
+	discard(t, server.Server)
+	return server
+}
+
+// NewKafka starts an Apache Kafka node for one test. It ends with the test.
+func NewKafka(t TB) *KafkaServer {
+	t.Helper()
+	s, env := open(t)
+	server, err := env.startKafka(s.ctx, ownSource)
+	server = must(t, env, KindKafka, server, err)
 	discard(t, server.Server)
 	return server
 }

@@ -1,0 +1,65 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Fetch makes sure that the program files of these kinds of servers are here,
+// downloading what is not, and starts nothing. Kinds that cannot be had are
+// in the error, each as a MissingError; the others are there all the same.
+func (e *Env) Fetch(ctx context.Context, kinds ...string) error {
+	var errs []error
+	for _, kind := range kinds {
+		address, finders, err := findersOf(kind)
+		if err != nil {
+			return err
+		}
+		if os.Getenv(address) != "" {
+			e.logf("%s: the server at %s", kind, address)
+			continue
+		}
+		if err := e.fetchOne(ctx, kind, finders); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Env) fetchOne(ctx context.Context, kind string, finders []finder) error {
+	missing := &MissingError{Kind: kind}
+	for _, find := range finders {
+		in, err := find(ctx, e)
+		if err == nil {
+			e.logf("%s: %s", kind, in.server.path)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("fetch %s: %w", kind, err)
+		}
+		missing.Tried = append(missing.Tried, err)
+	}
+	return missing
+}
+
+// findersOf returns the variable with a kind's address, and where to look for
+// its program files.
+func findersOf(kind string) (address string, finders []finder, err error) {
+	switch kind {
+	case KindMariaDB:
+		return mariadbFlavor.env, []finder{mariadbFlavor.onMachine, mariadbFlavor.inPackages}, nil
+	case KindMySQL:
+		return mysqlFlavor.env, []finder{mysqlFlavor.onMachine, mysqlFlavor.inPackages}, nil
+	case KindPostgres:
+		return postgresAddress, []finder{postgresOnMachine, postgresInPackages}, nil
+	case KindKafka:
+		return kafkaAddress, []finder{func(ctx context.Context, e *Env) (installation, error) {
+			java, _, err := e.kafkaFiles(ctx)
+			return installation{server: java}, err
+		}}, nil
+	default:
+		return "", nil, fmt.Errorf("unknown kind of server %q; there are %s, %s, %s and %s", kind, KindMariaDB, KindMySQL, KindPostgres, KindKafka)
+	}
+}
