@@ -34,6 +34,10 @@ type Flags uint8
 // NoForeignKeys says that the session had foreign_key_checks off: no cascade followed this change.
 const NoForeignKeys Flags = 1
 
+// KeyMoved marks the delete and the insert that a change of a row's key travels as; the insert follows
+// its delete at once. Whoever follows foreign keys must know that the two are one update.
+const KeyMoved Flags = 2
+
 // Event is one row change. Before is nil of inserts and reads, After is nil of deletes; rows have the
 // length of Table.Columns. Whoever receives an event owns its rows.
 type Event struct {

@@ -1,0 +1,215 @@
+package joiner
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+)
+
+// Output is the net change of one row of a view.
+type Output struct {
+	Key change.Key
+	// Op is Insert, Update, Delete, or Read in a chunk of a cover. Before is nil of Insert and Read, After
+	// is nil of Delete.
+	Op     change.Op
+	Before change.Row
+	After  change.Row
+	// Problem is set when a value of After cannot be computed exactly as the source would (After then
+	// holds NULL in its place): the row must be withheld and named, it is not true.
+	Problem error
+}
+
+// side is a row of the view as one state has it.
+type side struct {
+	row     change.Row
+	problem error
+	set     bool
+}
+
+func (s *side) equal(o *side) bool {
+	if !s.row.Equal(o.row) || (s.problem == nil) != (o.problem == nil) {
+		return false
+	}
+	return s.problem == nil || s.problem.Error() == o.problem.Error()
+}
+
+// pair is what leaves and what enters the view under one output key.
+type pair struct{ old, new side }
+
+// accumulator gathers the rows of one view under their output keys.
+type accumulator struct {
+	rows  map[string]*pair
+	free  []pair
+	bytes int
+}
+
+func (a *accumulator) at(key []byte, text func([]byte) string) *pair {
+	if p := a.rows[string(key)]; p != nil {
+		return p
+	}
+	if a.rows == nil {
+		a.rows = map[string]*pair{}
+	}
+	if len(a.free) == 0 {
+		a.free = make([]pair, 128)
+	}
+	p := &a.free[0]
+	a.free = a.free[1:]
+	a.rows[text(key)] = p
+	a.bytes += len(key) + pairSize
+	return p
+}
+
+// pairSize estimates the memory of an accumulated row without its values, in bytes.
+const pairSize = 200
+
+// Outputs yields the view's net changes, sorted by output key. It may be called once per view that the
+// batch emits, after the last event. Rows belong to the caller.
+func (b *Batch) Outputs(name string) iter.Seq2[Output, error] {
+	return func(yield func(Output, error) bool) {
+		v := b.e.byName[name]
+		if v == nil || !b.emit[v.number] {
+			yield(Output{}, fmt.Errorf("the batch does not emit view %s", name))
+			return
+		}
+		if err := b.evaluate(v); err != nil {
+			yield(Output{}, fmt.Errorf("evaluate view %s: %w", name, err))
+			return
+		}
+		if b.scratch != nil && b.spilledView(v) {
+			b.spilledOutputs(v, yield)
+			return
+		}
+		b.yieldSorted(yield)
+	}
+}
+
+// yieldSorted hands out what the accumulator holds and empties it.
+func (b *Batch) yieldSorted(yield func(Output, error) bool) {
+	rows := b.acc.rows
+	b.acc = accumulator{}
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		out, ok := rows[key].output(key)
+		if ok && !yield(out, nil) {
+			return
+		}
+	}
+}
+
+// output is the net change; ok is false when there is none.
+func (p *pair) output(key string) (Output, bool) {
+	o := Output{Key: change.Key(key), Before: p.old.row, After: p.new.row, Problem: p.new.problem}
+	switch {
+	case p.old.set && p.new.set:
+		o.Op = change.Update
+		return o, !p.old.equal(&p.new)
+	case p.new.set:
+		o.Op = change.Insert
+	case p.old.set:
+		o.Op = change.Delete
+	default:
+		return o, false
+	}
+	return o, true
+}
+
+// evaluate enumerates what leaves and what enters the view and leaves it in the accumulator.
+func (b *Batch) evaluate(v *viewState) error {
+	if err := b.resolve(); err != nil {
+		return err
+	}
+	w := b.walker(v)
+	for i := range v.inputs {
+		in := &v.inputs[i]
+		for _, n := range b.tables[in.table.slot].list {
+			if !n.changed {
+				continue
+			}
+			if err := b.walkEntry(w, i, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *Batch) walkEntry(w *walker, i int, n *entry) error {
+	for _, new := range [2]bool{false, true} {
+		row := n.old
+		if new {
+			row = n.new
+		}
+		if row != nil {
+			if err := w.through(i, row, new); err != nil {
+				return err
+			}
+		}
+	}
+	if w.v.inputs[i].plan.Left {
+		for _, row := range [2]change.Row{n.old, n.new} {
+			if row == nil {
+				continue
+			}
+			for _, new := range [2]bool{false, true} {
+				if err := w.extended(i, row, new); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return b.spillOutputsIfFull(w.v)
+}
+
+func (b *Batch) walker(v *viewState) *walker {
+	w := b.walk[v.number]
+	if w == nil {
+		w = newWalker(b, v)
+		w.emit = func() error { return b.collect(w) }
+		b.walk[v.number] = w
+	}
+	return w
+}
+
+// collect computes the view's row of the walker's tuple and files it under its key.
+func (b *Batch) collect(w *walker) error {
+	row, key, problem, err := b.project(w)
+	if err != nil {
+		return err
+	}
+	p := b.acc.at(key, b.arena.text)
+	s := &p.old
+	if w.new {
+		s = &p.new
+	}
+	if !s.set {
+		b.acc.bytes += row.MemSize()
+	}
+	*s = side{row: row, problem: problem, set: true}
+	return nil
+}
+
+// project computes the output row of the walker's tuple. key is valid until the next call.
+func (b *Batch) project(w *walker) (row change.Row, key []byte, problem, err error) {
+	plan := w.v.plan
+	row = b.arena.row(len(plan.Select))
+	for i, x := range plan.Select {
+		v, err := x.Eval(w.tuple)
+		if err != nil {
+			err = w.evalError("column "+plan.Output.Columns[i].Name, err)
+			if plan.Output.IsKey(i) {
+				return nil, nil, nil, err
+			}
+			if problem == nil {
+				problem = err
+			}
+			v = change.NullValue()
+		}
+		row[i] = v
+	}
+	key, err = plan.Output.AppendRowKey(b.keyBuf[:0], row)
+	b.keyBuf = key
+	return row, key, problem, err
+}

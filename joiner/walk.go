@@ -1,0 +1,239 @@
+package joiner
+
+import (
+	"fmt"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/view"
+)
+
+// walker enumerates the joined tuples of one view that contain a given row, among the old rows or the
+// new ones. It first climbs from the row's input to the first input, binding parents, then completes
+// the tuple in join order.
+type walker struct {
+	b     *Batch
+	v     *viewState
+	new   bool
+	tuple view.Tuple
+	bound []bool // inputs bound by the climb
+	// term is the input that the walk began at; rows changed by the batch are skipped at inputs before
+	// it, because the walk of that input enumerates the tuple.
+	term int
+	// nullAt, when >= 0, is the left-joined input at which only null-extended tuples are wanted.
+	nullAt int
+	downs  []*finder
+	ups    []*finder
+	found  []bool
+	nulls  []*finder // looks for the parents of a null-extended input
+	emit   func() error
+	err    error
+}
+
+func newWalker(b *Batch, v *viewState) *walker {
+	n := len(v.inputs)
+	w := &walker{b: b, v: v, tuple: make(view.Tuple, n), bound: make([]bool, n), downs: make([]*finder, n), ups: make([]*finder, n), nulls: make([]*finder, n), found: make([]bool, n), nullAt: -1}
+	for k := 1; k < n; k++ {
+		in := &v.inputs[k]
+		w.downs[k] = newFinder(b, &in.down, func(e *entry, row change.Row) bool { return w.onChild(k, e, row) })
+		w.ups[k] = newFinder(b, &in.up, func(e *entry, row change.Row) bool { return w.onParent(in.parent, e, row) })
+		if in.plan.Left {
+			w.nulls[k] = newFinder(b, &in.up, func(e *entry, row change.Row) bool { return w.onParent(in.parent, e, row) })
+		}
+	}
+	return w
+}
+
+// through enumerates the tuples that hold row at input i.
+func (w *walker) through(i int, row change.Row, new bool) error {
+	w.term, w.nullAt, w.new, w.err = i, -1, new, nil
+	w.bind(i, row)
+	w.unbind(i)
+	return w.err
+}
+
+// extended enumerates the tuples that are null-extended at the left-joined input i although row is, or
+// was, a row of it: those of the parents that have row's join key.
+func (w *walker) extended(i int, row change.Row, new bool) error {
+	in := &w.v.inputs[i]
+	w.term, w.nullAt, w.new, w.err = i, i, new, nil
+	if in.plan.OnFilter == nil && !w.unmatched(i, row) {
+		return w.err // each of these parents has a match
+	}
+	w.tuple[i] = nil
+	if _, err := w.nulls[i].find(row, new); err != nil {
+		return err
+	}
+	return w.err
+}
+
+// unmatched reports whether input i has no row with the join key of the given one.
+func (w *walker) unmatched(i int, row change.Row) bool {
+	in := &w.v.inputs[i]
+	none := true
+	own := in.down
+	own.from = own.index.columns
+	f := newFinder(w.b, &own, func(*entry, change.Row) bool { none = false; return false })
+	if _, err := f.find(row, w.new); err != nil {
+		w.err = err
+		return false
+	}
+	return none
+}
+
+// bind puts a row at input i and climbs on. It reports whether the enumeration may go on.
+func (w *walker) bind(i int, row change.Row) bool {
+	w.tuple[i], w.bound[i] = row, true
+	in := &w.v.inputs[i]
+	if ok := w.holds(in.plan.Filter); !ok {
+		return w.err == nil
+	}
+	if i == 0 {
+		w.step(0)
+		return w.err == nil
+	}
+	if _, err := w.ups[i].find(row, w.new); err != nil {
+		w.fail(err)
+	}
+	return w.err == nil
+}
+
+func (w *walker) unbind(i int) { w.tuple[i], w.bound[i] = nil, false }
+
+func (w *walker) onParent(p int, n *entry, row change.Row) bool {
+	if n != nil && n.changed && p < w.term {
+		return true
+	}
+	more := w.bind(p, row)
+	w.unbind(p)
+	return more
+}
+
+// step completes the tuple from input k on.
+func (w *walker) step(k int) {
+	if w.err != nil {
+		return
+	}
+	if k == len(w.v.inputs) {
+		w.finish()
+		return
+	}
+	in := &w.v.inputs[k]
+	if w.bound[k] {
+		if w.holds(in.plan.OnFilter) {
+			w.step(k + 1)
+		}
+		return
+	}
+	w.found[k] = false
+	if w.tuple[in.parent] != nil {
+		if _, err := w.downs[k].find(w.tuple[in.parent], w.new); err != nil {
+			w.fail(err)
+			return
+		}
+	}
+	w.tuple[k] = nil
+	if !w.found[k] && in.plan.Left && w.err == nil {
+		w.step(k + 1)
+	}
+}
+
+func (w *walker) onChild(k int, n *entry, row change.Row) bool {
+	in := &w.v.inputs[k]
+	w.tuple[k] = row
+	if !w.holds(in.plan.Filter) || !w.holds(in.plan.OnFilter) {
+		return w.err == nil
+	}
+	w.found[k] = true
+	if k == w.nullAt {
+		return false
+	}
+	if n != nil && k < w.term && n.changed {
+		return true
+	}
+	w.step(k + 1)
+	return w.err == nil
+}
+
+// holds evaluates a condition over the tuple as bound so far; nil holds, NULL does not.
+func (w *walker) holds(cond view.Expr) bool {
+	if cond == nil {
+		return true
+	}
+	v, err := cond.Eval(w.tuple)
+	if err != nil {
+		w.fail(w.evalError("condition "+cond.String(), err))
+		return false
+	}
+	return isTrue(v)
+}
+
+// isTrue is SQL's truth of a value: not NULL and not zero.
+func isTrue(v change.Value) bool {
+	switch v.Kind() {
+	case change.Int:
+		return v.Int() != 0
+	case change.Uint:
+		return v.Uint() != 0
+	case change.Float, change.Double:
+		return v.Double() != 0
+	case change.Decimal:
+		for _, c := range v.Text() {
+			if c >= '1' && c <= '9' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *walker) finish() {
+	if !w.holds(w.v.plan.Where) {
+		return
+	}
+	if err := w.emit(); err != nil {
+		w.fail(err)
+	}
+}
+
+func (w *walker) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// EvalError says that an expression of a view cannot be computed over a row as the source would, where
+// the outcome decides whether the row is in the view at all.
+type EvalError struct {
+	View string
+	What string
+	// Rows names the joined rows by table and key, for people.
+	Rows string
+	Err  error
+}
+
+// Error implements error.
+func (e *EvalError) Error() string {
+	return fmt.Sprintf("view %s: %s over %s: %v", e.View, e.What, e.Rows, e.Err)
+}
+
+// Unwrap returns the expression's error.
+func (e *EvalError) Unwrap() error { return e.Err }
+
+func (w *walker) evalError(what string, err error) error {
+	rows := ""
+	for i, row := range w.tuple {
+		if row == nil {
+			continue
+		}
+		t := w.v.inputs[i].table.shape
+		rows += w.v.inputs[i].plan.Alias + "("
+		for j, c := range t.Key {
+			if j > 0 {
+				rows += ", "
+			}
+			rows += row[c].String()
+		}
+		rows += ") "
+	}
+	return &EvalError{View: w.v.plan.Name, What: what, Rows: rows, Err: err}
+}
