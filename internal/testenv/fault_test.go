@@ -157,7 +157,13 @@ func TestProxyTargetDown(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dial(t, testenv.NewProxy(t, addr).Addr).expectLost()
+	p := testenv.NewProxy(t, addr)
+	c, err := net.Dial("tcp", p.Addr)
+	if err != nil {
+		return // reset while it was being made
+	}
+	defer c.Close()
+	client{t, c, bufio.NewReader(c)}.expectLost()
 }
 
 // TestProxyKeepsLastWords: what a server says before it hangs up arrives.

@@ -83,7 +83,7 @@ func (e *Env) fetchTree(ctx context.Context, r recipe, check func(unpacked) erro
 	if !u.foreign {
 		u.release = own
 	}
-	name := fmt.Sprintf("%s-%s-%s", r.kind, u.release, runtime.GOARCH)
+	name := treeName(r.kind, u.release)
 	dir := filepath.Join(e.cache, name)
 	u.root = filepath.Join(dir, "root")
 	if stamped(dir) {
@@ -126,6 +126,11 @@ func (e *Env) fetchTree(ctx context.Context, r recipe, check func(unpacked) erro
 	}
 	done(fmt.Sprintf("%d packages in %s", len(list), u.root))
 	return u, nil
+}
+
+// treeName names a tree and its lock in the cache.
+func treeName(kind, release string) string {
+	return fmt.Sprintf("%s-%s-%s", kind, release, runtime.GOARCH)
 }
 
 // stamped reports whether dir was unpacked to its end.
