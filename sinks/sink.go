@@ -22,11 +22,41 @@ type Sink interface {
 	Applied(ctx context.Context, stream string) (change.Mark, error)
 	// Apply applies one Batch in one destination transaction that also moves the Mark. Transactions, chunks,
 	// begin and end come one after the other; parts of a heal go to a persistent staging table and become
-	// visible in one transaction at end. An error of class ErrFenced, ErrStop or neither (try again) says
-	// what to do; after any error the destination is as before or as after, and Applied tells which.
+	// visible in one transaction at end. A Batch that the destination's Mark has already passed changes
+	// nothing. ClassOf of an error says what to do; after any error the destination is as before or as
+	// after, and Applied tells which.
 	Apply(ctx context.Context, b *change.Batch) error
 	// Close releases connections; it does not wait for anything.
 	Close() error
+}
+
+// Boundaries is implemented by sinks that can tell what they show of each table: state per table or view
+// (Target.From) that does not stand at the stream's Mark. A table that is missing from the map follows the
+// stream. One in phase Waiting needs a cover that has not begun: its reader asks for it.
+type Boundaries interface {
+	Boundaries(ctx context.Context, stream string) (map[string]TableState, error)
+}
+
+// OnPoison says what becomes of the version that the destination had of a row that it now refuses.
+type OnPoison uint8
+
+// The ways to treat a poison row; in each it is listed in cdc_quarantine and the rest of the batch applied,
+// but for StopOnPoison.
+const (
+	KeepOnPoison   OnPoison = iota // what the destination had stays
+	DeleteOnPoison                 // it goes
+	StopOnPoison                   // the sink stops
+)
+
+// Observer is told what a sink did, after the transaction that did it is committed. Nil functions are
+// not called.
+type Observer struct {
+	// Applied: n events of the operation were applied (or staged) to the table.
+	Applied func(table string, op change.Op, n int)
+	// Quarantined: n keys of the table were written to cdc_quarantine.
+	Quarantined func(table string, n int)
+	// Statement: a statement was sent to the destination.
+	Statement func()
 }
 
 // Target is one table or view to deliver, and where to.

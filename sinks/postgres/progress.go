@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// formatVersion of the rows in cdc_progress and cdc_quarantine.
+const formatVersion = 1
+
+// progressDDL: the row with table_name ” is the stream's; a table has one only while it does not follow
+// the stream. stage is its phase, begun the Seq of the cover that runs.
+const progressDDL = `CREATE TABLE IF NOT EXISTS %s (
+  stream text COLLATE "C" NOT NULL,
+  table_name text COLLATE "C" NOT NULL,
+  cover_id text NOT NULL DEFAULT '',
+  incarnation bigint NOT NULL DEFAULT 0,
+  progress_offset bigint NOT NULL DEFAULT 0,
+  progress_id text NOT NULL DEFAULT '',
+  seq bigint NOT NULL DEFAULT 0,
+  position text NOT NULL DEFAULT '{}',
+  committed_at timestamptz,
+  applied_at timestamptz NOT NULL DEFAULT now(),
+  writer text NOT NULL DEFAULT '',
+  format_version integer NOT NULL,
+  stage text NOT NULL DEFAULT '',
+  begun bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (stream, table_name))`
+
+// quarantineDDL: a key's text may be longer than an index entry, so its hash is what is unique.
+const quarantineDDL = `CREATE TABLE IF NOT EXISTS %s (
+  stream text COLLATE "C" NOT NULL,
+  table_name text COLLATE "C" NOT NULL,
+  row_key text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  reason text NOT NULL,
+  at timestamptz NOT NULL DEFAULT now())`
+
+func (s *Sink) ensureBookkeeping(ctx context.Context, tx pgx.Tx) error {
+	// CREATE IF NOT EXISTS of two sessions at once can fail; the lock makes them take turns.
+	if _, err := s.exec(ctx, "lock", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "cdc "+s.progress); err != nil {
+		return err
+	}
+	rel, err := s.lookup(ctx, tx, s.cfg.Schema, "cdc_quarantine")
+	if err != nil {
+		return err
+	}
+	if rel == nil {
+		for _, ddl := range [...]string{
+			fmt.Sprintf(progressDDL, s.progress), fmt.Sprintf(quarantineDDL, s.quarantine),
+			fmt.Sprintf(`CREATE UNIQUE INDEX cdc_quarantine_key ON %s (stream, table_name, md5(row_key))`, s.quarantine),
+		} {
+			if _, err := s.exec(ctx, "bookkeeping", ddl); err != nil {
+				return err
+			}
+		}
+	}
+	var newest int
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT coalesce(max(format_version), 0) FROM %s", s.progress)).Scan(&newest); err != nil {
+		return fmt.Errorf("read the format of %s: %w", s.progress, err)
+	}
+	if newest > formatVersion {
+		return &sinks.StopError{
+			What: fmt.Sprintf("%s has format_version %d, this build knows %d", s.progress, newest, formatVersion),
+			Hint: "run the version of cdc that wrote it, or a later one",
+		}
+	}
+	return nil
+}
+
+const progressColumns = "incarnation, progress_offset, progress_id, seq, position"
+
+// load reads the stream's Mark and the states of its tables.
+func (s *Sink) load(ctx context.Context, tx pgx.Tx, stream string) (change.Mark, map[string]sinks.TableState, error) {
+	var mark change.Mark
+	states := map[string]sinks.TableState{}
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT table_name, cover_id, stage, begun, %s FROM %s WHERE stream = $1",
+		progressColumns, s.progress), stream)
+	if err != nil {
+		return mark, nil, fmt.Errorf("read %s: %w", s.progress, err)
+	}
+	var table, cover, stage, id, position string
+	var begun, incarnation, offset, seq int64
+	dest := []any{&table, &cover, &stage, &begun, &incarnation, &offset, &id, &seq, &position}
+	_, err = pgx.ForEachRow(rows, dest, func() error {
+		m := change.Mark{Incarnation: uint64(incarnation), Offset: offset, ID: id, Seq: change.Seq(seq)}
+		if err := json.Unmarshal([]byte(position), &m.Position); err != nil {
+			return fmt.Errorf("position of table %q: %w", table, err)
+		}
+		if table == "" {
+			mark = m
+			return nil
+		}
+		phase, err := sinks.ParsePhase(stage)
+		if err != nil {
+			return fmt.Errorf("table %q: %w", table, err)
+		}
+		states[table] = sinks.TableState{Phase: phase, Cover: cover, Begun: change.Seq(begun), Boundary: m}
+		return nil
+	})
+	if err != nil {
+		return mark, nil, fmt.Errorf("read %s: %w", s.progress, err)
+	}
+	return mark, states, nil
+}
+
+// errMoved says that the destination's Mark is not the one this process left there.
+var errMoved = errors.New("the destination's place in the stream has changed under this process: was it restored from a backup?")
+
+// fence takes the stream's row, which it moves to the batch's Mark, before anything else is written: no
+// row, no right to write.
+func (s *Sink) fence(ctx context.Context, tx pgx.Tx, b *change.Batch, from change.Mark) error {
+	position, err := json.Marshal(b.Mark.Position)
+	if err != nil {
+		return fmt.Errorf("encode position: %w", err)
+	}
+	n, err := s.exec(ctx, "progress", fmt.Sprintf(`UPDATE %s SET incarnation = $4, progress_offset = $5, progress_id = $6, seq = $7,
+position = $8, committed_at = $9, applied_at = clock_timestamp(), format_version = $10
+WHERE stream = $1 AND table_name = '' AND writer = $2 AND progress_id = $3`, s.progress),
+		b.Stream, s.writer, from.ID, int64(b.Mark.Incarnation), b.Mark.Offset, b.Mark.ID, int64(b.Mark.Seq), string(position),
+		commitTime(b), formatVersion)
+	if err != nil || n == 1 {
+		return err
+	}
+	var writer string
+	err = tx.QueryRow(ctx, fmt.Sprintf("SELECT writer FROM %s WHERE stream = $1 AND table_name = ''", s.progress), b.Stream).Scan(&writer)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("read the writer of %s: %w", b.Stream, err)
+	}
+	if writer != s.writer {
+		return fmt.Errorf("stream %s at postgres sink %s (writer %q there, %q here): %w", b.Stream, s.cfg.Name, writer, s.writer, sinks.ErrFenced)
+	}
+	return &sinks.RetryError{Reason: "moved", Err: errMoved}
+}
+
+func commitTime(b *change.Batch) *time.Time {
+	if b.CommitMicros == 0 {
+		return nil
+	}
+	t := time.UnixMicro(b.CommitMicros).UTC()
+	return &t
+}
+
+// storeStates writes the states that have changed, and removes those of tables that follow the stream.
+func (s *Sink) storeStates(ctx context.Context, stream string, old, now map[string]sinks.TableState, mark change.Mark) error {
+	for t := range old {
+		if _, ok := now[t]; ok {
+			continue
+		}
+		if _, err := s.exec(ctx, "state", fmt.Sprintf("DELETE FROM %s WHERE stream = $1 AND table_name = $2", s.progress), stream, t); err != nil {
+			return err
+		}
+	}
+	for t, st := range now {
+		if st.Phase == sinks.Noting {
+			st.Boundary = mark // shown at the stream's own place
+		} else if was, ok := old[t]; ok && was == st {
+			continue
+		}
+		position, err := json.Marshal(st.Boundary.Position)
+		if err != nil {
+			return fmt.Errorf("encode position: %w", err)
+		}
+		_, err = s.exec(ctx, "state", fmt.Sprintf(`INSERT INTO %s (stream, table_name, cover_id, stage, begun, %s, format_version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (stream, table_name) DO UPDATE SET cover_id = EXCLUDED.cover_id, stage = EXCLUDED.stage, begun = EXCLUDED.begun,
+incarnation = EXCLUDED.incarnation, progress_offset = EXCLUDED.progress_offset, progress_id = EXCLUDED.progress_id,
+seq = EXCLUDED.seq, position = EXCLUDED.position, applied_at = clock_timestamp(), format_version = EXCLUDED.format_version`,
+			s.progress, progressColumns), stream, t, st.Cover, st.Phase.String(), int64(st.Begun), int64(st.Boundary.Incarnation),
+			st.Boundary.Offset, st.Boundary.ID, int64(st.Boundary.Seq), string(position), formatVersion)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readMark returns the stream's Mark and whether this process still has the right to write.
+func (s *Sink) readMark(ctx context.Context, stream string) (mark change.Mark, mine bool, err error) {
+	if err := s.connect(ctx); err != nil {
+		return mark, false, err
+	}
+	var writer string
+	var incarnation, offset, seq int64
+	err = s.conn.QueryRow(ctx, fmt.Sprintf("SELECT writer, incarnation, progress_offset, progress_id, seq FROM %s WHERE stream = $1 AND table_name = ''",
+		s.progress), stream).Scan(&writer, &incarnation, &offset, &mark.ID, &seq)
+	if err != nil {
+		return mark, false, fmt.Errorf("read %s: %w", s.progress, err)
+	}
+	mark.Incarnation, mark.Offset, mark.Seq = uint64(incarnation), offset, change.Seq(seq)
+	return mark, writer == s.writer, nil
+}

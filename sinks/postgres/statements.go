@@ -1,0 +1,166 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Statements speak of the destination's table as t and of the source of rows as s: the inbox (wire types,
+// with an operation per row) or the staging table (the target's types, every row an upsert).
+
+// place is a table that rows are applied to.
+type place struct {
+	tg *target
+	// name is the quoted table; soft and uniques are off for the staging table.
+	name    string
+	soft    bool
+	uniques []string
+}
+
+func (tg *target) visible() place {
+	return place{tg: tg, name: tg.name, soft: tg.Soft, uniques: tg.uniques}
+}
+
+func (tg *target) staging() place { return place{tg: tg, name: tg.stage} }
+
+// value is the expression of a source column: what the inbox holds in another form is cast.
+func (c column) value(fromInbox bool) string {
+	e := "s." + ident(c.name)
+	if fromInbox && (c.form == formJSON || c.form == formBits) {
+		return e + "::" + c.actual
+	}
+	return e
+}
+
+// comparable wraps an expression of the column's actual type so that identical values are equal and others
+// are not: text by its bytes, json (which has no equality) by its text.
+func (c column) comparable(e string) string {
+	switch {
+	case c.actual == "json":
+		return "(" + e + ")::text"
+	case c.form == formText:
+		return "(" + e + `) COLLATE "C"`
+	}
+	return e
+}
+
+// differs is true of rows whose non-key columns are not identical; other gives the expression to compare
+// a column of t with.
+func (p place) differs(other func(column) string) string {
+	var l, r []string
+	for i, c := range p.tg.columns {
+		if !p.tg.table.IsKey(i) {
+			l = append(l, c.comparable("t."+ident(c.name)))
+			r = append(r, c.comparable(other(c)))
+		}
+	}
+	var conds []string
+	if len(l) > 0 {
+		conds = append(conds, fmt.Sprintf("(%s) IS DISTINCT FROM (%s)", strings.Join(l, ", "), strings.Join(r, ", ")))
+	}
+	if p.soft {
+		conds = append(conds, "t."+ident(softColumn))
+	}
+	if len(conds) == 0 {
+		return "false"
+	}
+	return "(" + strings.Join(conds, " OR ") + ")"
+}
+
+// upsert inserts or overwrites rows; identical ones are not rewritten.
+func (p place) upsert(source string, fromInbox bool, where string) string {
+	tg := p.tg
+	var names, values, sets []string
+	for i, c := range tg.columns {
+		names = append(names, ident(c.name))
+		values = append(values, c.value(fromInbox))
+		if !tg.table.IsKey(i) {
+			sets = append(sets, fmt.Sprintf("%s = EXCLUDED.%[1]s", ident(c.name)))
+		}
+	}
+	if p.soft {
+		names, values = append(names, ident(softColumn)), append(values, "false")
+		sets = append(sets, ident(softColumn)+" = false")
+	}
+	action := "DO NOTHING"
+	if len(sets) > 0 {
+		excluded := func(c column) string { return "EXCLUDED." + ident(c.name) }
+		action = fmt.Sprintf("DO UPDATE SET %s WHERE %s", strings.Join(sets, ", "), p.differs(excluded))
+	}
+	return fmt.Sprintf("INSERT INTO %s AS t (%s) SELECT %s FROM %s s WHERE %s ON CONFLICT (%s) %s",
+		p.name, strings.Join(names, ", "), strings.Join(values, ", "), source, where, list(tg.keyNames(), ""), action)
+}
+
+// absentOrDifferent is true of source rows that the destination's part does not hold identically; a cover
+// writes only those.
+func (p place) absentOrDifferent(fromInbox bool, part string) string {
+	value := func(c column) string { return c.value(fromInbox) }
+	return fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s t WHERE %s AND %s AND NOT %s)",
+		p.name, part, p.tg.sameKey("t", "s"), p.differs(value))
+}
+
+// remove deletes the rows of t that meet a condition, or marks them; using may be empty.
+func (p place) remove(using, where string) string {
+	if p.soft {
+		from := ""
+		if using != "" {
+			from = " FROM " + using + " s"
+		}
+		return fmt.Sprintf("UPDATE %s AS t SET %s = true%s WHERE %s AND NOT t.%[2]s", p.name, ident(softColumn), from, where)
+	}
+	if using != "" {
+		using = " USING " + using + " s"
+	}
+	return fmt.Sprintf("DELETE FROM %s AS t%s WHERE %s", p.name, using, where)
+}
+
+// removeMoved deletes for good the rows whose value in another unique index changes, so that two rows can
+// swap such a value.
+func (p place) removeMoved(source string, fromInbox bool, where string) string {
+	var l, r []string
+	for _, u := range p.uniques {
+		c := p.tg.columns[p.tg.columnIndex(u)]
+		l = append(l, c.comparable("t."+ident(u)))
+		r = append(r, c.comparable(c.value(fromInbox)))
+	}
+	return fmt.Sprintf("DELETE FROM %s AS t USING %s s WHERE %s AND (%s) IS DISTINCT FROM (%s)",
+		p.name, source, where, strings.Join(l, ", "), strings.Join(r, ", "))
+}
+
+// keyMatch compares keys under one pattern of NULLs (bit i: key column i is NULL) so that the key's index
+// serves: IS NOT DISTINCT FROM would read the whole table.
+func (tg *target) keyMatch(nulls int) string {
+	conds := []string{fmt.Sprintf("s.%s = %d", colNulls, nulls)}
+	for i, k := range tg.key {
+		c := tg.columns[k]
+		if nulls&(1<<i) != 0 {
+			conds = append(conds, fmt.Sprintf("t.%s IS NULL", ident(c.name)))
+			continue
+		}
+		conds = append(conds, fmt.Sprintf("t.%s = %s", ident(c.name), c.value(true)))
+	}
+	return strings.Join(conds, " AND ")
+}
+
+// sameKey compares keys, NULL equal to NULL, in terms that a hash join takes.
+func (tg *target) sameKey(a, b string) string {
+	var conds []string
+	for _, k := range tg.key {
+		c := tg.columns[k]
+		x, y := a+"."+ident(c.name), b+"."+ident(c.name)
+		if !c.nullable {
+			conds = append(conds, x+" = "+y)
+			continue
+		}
+		zero := zeroOf[c.form]
+		conds = append(conds, fmt.Sprintf("(%s IS NULL) = (%s IS NULL) AND coalesce(%[1]s, %[3]s) = coalesce(%[2]s, %[3]s)", x, y, zero))
+	}
+	return strings.Join(conds, " AND ")
+}
+
+// zeroOf stands in for NULL in a comparison that has already settled which side is NULL.
+var zeroOf = [...]string{
+	formInt2: "0", formInt4: "0", formInt8: "0", formNumeric: "0", formFloat4: "0", formFloat8: "0",
+	formText: "''", formBytea: "''", formDate: "'1970-01-01'", formInterval: "'0'",
+	formTimestamp: "'1970-01-01'", formTimestamptz: "'1970-01-01'", formBits: "B''", formJSON: "''",
+}
