@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // process is one run of a server program. It is not restarted: a restart
@@ -45,20 +46,62 @@ func launch(name string, cmd *exec.Cmd, id identity, logFile string, deathSig sy
 }
 
 // signal sends sig to the program and all its descendants: PostgreSQL's
-// backends leave the process group, so they are found by their parents.
+// backends leave the process group, so they are found by their parents. After
+// SIGKILL it returns when the descendants are gone, too: they hold on to what
+// a restart needs (PostgreSQL's shared memory).
 func (p *process) signal(sig syscall.Signal) error {
-	select {
-	case <-p.done:
-		return nil // gone; its pid may belong to somebody else by now
-	default:
+	if p.exited() {
+		return nil // its pid may belong to somebody else by now
 	}
-	// Parents first: a stopped or killed parent makes no more children.
-	for _, pid := range append([]int{p.cmd.Process.Pid}, descendants(p.cmd.Process.Pid)...) {
-		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("send %s to %s (pid %d): %w", sig, p.name, pid, err)
+	top := p.cmd.Process.Pid
+	if sig == syscall.SIGKILL {
+		// A child forked between our look and the kill would be missed.
+		if err := p.send(top, syscall.SIGSTOP); err != nil {
+			return err
+		}
+	}
+	below := descendants(top)
+	for _, pid := range append([]int{top}, below...) {
+		if err := p.send(pid, sig); err != nil {
+			return err
+		}
+	}
+	if sig == syscall.SIGKILL {
+		return p.awaitGone(below)
+	}
+	return nil
+}
+
+func (p *process) send(pid int, sig syscall.Signal) error {
+	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("send %s to %s (pid %d): %w", sig, p.name, pid, err)
+	}
+	return nil
+}
+
+// awaitGone returns when none of pids runs any more.
+func (p *process) awaitGone(pids []int) error {
+	deadline := time.Now().Add(stopTimeout)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for _, pid := range pids {
+		for alive(pid) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("process %d of %s outlives its kill", pid, p.name)
+			}
+			<-tick.C
 		}
 	}
 	return nil
+}
+
+// alive reports whether pid exists and is no zombie.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	_, state, ok := processParent(pid)
+	return ok && state != "Z" && state != "X"
 }
 
 // end sends sig and waits; when ctx ends first it kills and waits.
@@ -131,20 +174,11 @@ func descendants(pid int) []int {
 		return nil
 	}
 	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it ended while we looked
-		}
 		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
 			continue
 		}
-		// "pid (name) state ppid": the name may hold spaces and brackets.
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if len(fields) < 2 {
-			continue
-		}
-		if parent, err := strconv.Atoi(fields[1]); err == nil {
+		if parent, _, ok := processParent(child); ok {
 			children[parent] = append(children[parent], child)
 		}
 	}
@@ -153,4 +187,19 @@ func descendants(pid int) []int {
 		all = append(all, children[all[i]]...)
 	}
 	return all
+}
+
+// processParent reads a process's parent and state; not ok if it has ended.
+func processParent(pid int) (parent int, state string, ok bool) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0, "", false
+	}
+	// "pid (name) state ppid": the name may hold spaces and brackets.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 2 {
+		return 0, "", false
+	}
+	parent, err = strconv.Atoi(fields[1])
+	return parent, fields[0], err == nil
 }
