@@ -19,12 +19,17 @@ type Plan struct {
 	Output *change.Table
 	Hidden int
 	// Inputs in join order: each input but the first joins inputs before it. The first input is on the
-	// preserved side of every LEFT JOIN.
+	// preserved side of every LEFT JOIN, and the Parent of an input that is not Left is not Left either
+	// (an inner join onto the nullable side of a LEFT JOIN makes that one inner). So the inputs that are
+	// not Left form a connected tree of their own, and the Left ones hang below it.
 	Inputs []Input
 	// Where filters joined tuples; nil is true. NULL counts as false.
 	Where Expr
 	// Select holds one expression per column of Output.
 	Select []Expr
+
+	// keyReasons says of each column of Output.Key why it is there, for Explain.
+	keyReasons []string
 }
 
 // Input is one table reference of FROM; a self-join has several of the same table.
@@ -41,7 +46,8 @@ type Input struct {
 	Parent int
 	// On are the equalities of the join condition.
 	On []Equality
-	// OnFilter is the rest of the ON condition, over this input and earlier ones; nil is true.
+	// OnFilter is the rest of a LEFT JOIN's ON condition, over this input and earlier ones; nil is true,
+	// and always nil of an inner join, whose conditions are in Filter and Where.
 	OnFilter Expr
 	// Filter holds the conditions of WHERE over this input alone that may be applied to its rows before
 	// any join (never for Left inputs); nil is true. They are not repeated in Where.
