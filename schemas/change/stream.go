@@ -94,6 +94,8 @@ type Cover struct {
 	// the unit of cover. Chunks delete nothing; readers note the keys seen since Begin, streamed ones
 	// too, and delete the rest at End.
 	Unordered bool `json:"unordered,omitempty"`
+	// Whole are those of Tables that are covered as a whole, in Begin and End: their chunks are Unordered.
+	Whole []string `json:"whole,omitempty"`
 }
 
 // IsFor reports whether the named reader takes part in the cover.

@@ -89,6 +89,9 @@ func StringValue(s string) Value { return Value{kind: String, s: s} }
 // BytesValue returns a binary string; the bytes are copied.
 func BytesValue(b []byte) Value { return Value{kind: Bytes, s: string(b)} }
 
+// BytesString returns a binary string that shares s.
+func BytesString(s string) Value { return Value{kind: Bytes, s: s} }
+
 // DateValue returns a date from days since 1970-01-01.
 func DateValue(days int64) Value { return Value{kind: Date, n: uint64(days)} }
 
