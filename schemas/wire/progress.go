@@ -42,13 +42,15 @@ type Progress struct {
 }
 
 // Part is what one Kafka transaction wrote to one partition: exactly [From, Next) holds Count records,
-// tombstones included. Count may be lower than Next-From: control records take offsets too.
+// tombstones included, of which Tombstones are ones. Count may be lower than Next-From: control records
+// take offsets too.
 type Part struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	From      int64  `json:"from"`
-	Next      int64  `json:"next"`
-	Count     int64  `json:"count"`
+	Topic      string `json:"topic"`
+	Partition  int32  `json:"partition"`
+	From       int64  `json:"from"`
+	Next       int64  `json:"next"`
+	Count      int64  `json:"count"`
+	Tombstones int64  `json:"tombstones,omitempty"`
 }
 
 // Mark returns the Mark of a reader that has applied the record at the given offset.
