@@ -182,3 +182,6 @@ func named(ctx context.Context, c querier, q string) ([]map[string]string, error
 type querier interface {
 	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
 }
+
+// DB gives the pool of sessions; every one is set up as Conn says.
+func (s *Source) DB() *sql.DB { return s.db }
