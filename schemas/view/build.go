@@ -224,13 +224,6 @@ func (b *builder) needComparison(op string, l, r node, by comparator) error {
 			return err
 		}
 	}
-	for _, i := range []*base{x, y} {
-		if i.quotient {
-			if err := b.need("%s of a division", op); err != nil {
-				return err
-			}
-		}
-	}
 	return b.need("%s(%s,%s)", op, x.class, y.class)
 }
 

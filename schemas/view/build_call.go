@@ -45,7 +45,7 @@ func (b *builder) caseExpr(e *ast.CaseExpr) (node, error) {
 			}
 		}
 	}
-	return n, b.needUnify("case", results)
+	return n, b.needUnify("case then", results)
 }
 
 // needUnify notes the pairs of classes that were unified, in the order in which the servers do it.
@@ -306,4 +306,3 @@ func (b *builder) castNull(e *ast.FuncCastExpr) (node, error) {
 	none := newLiteral(change.NullValue(), typeNull, "NULL")
 	return b.proven(&choice{base: out, otherwise: none}, nil, "cast %s(null)", name)
 }
-

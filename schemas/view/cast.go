@@ -29,6 +29,12 @@ func newCastInt(arg node, unsigned bool) (node, error) {
 	if i := arg.info(); !i.isExact() {
 		return nil, refuse(numberWayOut(i), "CAST of %s to an integer is not exact", describe(arg))
 	}
+	if unsigned && arg.info().class == classDecimal {
+		return nil, refuse("CAST it AS SIGNED", "MySQL and MariaDB differ on CAST of a negative decimal to UNSIGNED")
+	}
+	if err := whole(arg); err != nil {
+		return nil, err
+	}
 	out := castBase(arg, t, name)
 	out.digits = 20
 	return &cast{out, arg, -1}, nil
@@ -40,6 +46,9 @@ func newCastDecimal(arg node, precision, scale int) (node, error) {
 	}
 	if precision > maxDecimalDigits || scale > maxDecimalScale || scale > precision {
 		return nil, refuse(fmt.Sprintf("at most DECIMAL(%d,%d)", maxDecimalDigits, maxDecimalScale), "DECIMAL(%d,%d)", precision, scale)
+	}
+	if i := arg.info(); i.quotient && scale != i.typ.Scale {
+		return nil, whole(arg)
 	}
 	t := change.Type{Kind: change.Decimal, Name: "decimal", Precision: precision, Scale: scale}
 	out := castBase(arg, t, fmt.Sprintf("DECIMAL(%d,%d)", precision, scale))
@@ -71,6 +80,9 @@ func newCastBinary(arg node, length int) (node, error) {
 	case i.class == classBytes:
 	default:
 		return nil, refuse("CAST it to CHAR first", "CAST of %s to BINARY", describe(arg))
+	}
+	if length >= 0 && i.isText() {
+		return nil, refuse("CAST(x AS BINARY)", "MySQL counts the length of BINARY(%d) in bytes, MariaDB in characters", length)
 	}
 	name, n := "BINARY", 4*i.textLength()
 	if length >= 0 {
@@ -195,6 +207,9 @@ func newRound(arg, places node) (node, error) {
 		}
 		n = int(p.lit.Int())
 		text += ", " + places.String()
+	}
+	if i.quotient && n != i.typ.Scale {
+		return nil, whole(arg)
 	}
 	out := *i
 	out.text, out.isLit, out.lit, out.quotient, out.loose = text+")", false, change.Value{}, false, false

@@ -104,6 +104,9 @@ func newCase(value node, when, then []node, otherwise node) (node, error) {
 			conds[i] = w
 			continue
 		}
+		if err := unmixed(value, w); err != nil {
+			return nil, err
+		}
 		eq, err := newComparison("=", value, w)
 		if err != nil {
 			return nil, err
@@ -137,12 +140,12 @@ func newCase(value node, when, then []node, otherwise node) (node, error) {
 // unify gives several results one type, converting each where needed.
 func unify(args []node) (base, []node, error) {
 	out := *args[0].info()
-	if out.quotient {
-		return out, nil, quotientBranch(args[0])
+	if err := whole(args[0]); err != nil {
+		return out, nil, err
 	}
 	for _, n := range args[1:] {
-		if n.info().quotient {
-			return out, nil, quotientBranch(n)
+		if err := whole(n); err != nil {
+			return out, nil, err
 		}
 		next, err := unifyTwo(&out, n.info())
 		if err != nil {
@@ -165,10 +168,6 @@ func unify(args []node) (base, []node, error) {
 		conv[i] = convertTo(n, &out)
 	}
 	return out, conv, nil
-}
-
-func quotientBranch(n node) error {
-	return refuse("round it: ROUND("+n.String()+", n)", "a division is one of several results, whose digits the servers do not fix")
 }
 
 func textBranch(n node) error {

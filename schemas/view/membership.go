@@ -23,6 +23,9 @@ func newIn(arg node, list []node, negate bool) (node, error) {
 		if n.info().class == classNull {
 			return nil, refuse("leave the NULL out", "IN with NULL in its list is never false")
 		}
+		if err := unmixed(arg, n); err != nil {
+			return nil, err
+		}
 		c, err := newComparison("=", arg, n)
 		if err != nil {
 			return nil, err

@@ -31,9 +31,8 @@ func newArith(op string, l, r node) (node, error) {
 	a, b := l.info(), r.info()
 	for _, n := range []node{l, r} {
 		i := n.info()
-		if i.quotient {
-			return nil, refuse("round it first: ROUND("+n.String()+", n) or CAST(... AS DECIMAL(p,s))",
-				"the result of a division is used in further arithmetic, where the servers keep hidden digits")
+		if err := whole(n); err != nil {
+			return nil, err
 		}
 		if !i.isNumber() {
 			return nil, refuse(numberWayOut(i), "%s is not a number: arithmetic with an implicit conversion is not supported", describe(n))
@@ -152,7 +151,7 @@ type decArith struct {
 	l, r node
 }
 
-// Eval computes exactly; a division truncates where the servers do (see quotientScale).
+// Eval computes exactly; a division has one digit more than its type, truncated, to be rounded away.
 func (e *decArith) Eval(t Tuple) (change.Value, error) {
 	a, b, ok, err := both(e.l, e.r, t)
 	if !ok {
@@ -173,18 +172,8 @@ func (e *decArith) Eval(t Tuple) (change.Value, error) {
 	if e.op == opMod {
 		return x.mod(y).value(), nil
 	}
-	return x.quo(y, quotientScale(x.scale, y.scale)).value(), nil
+	return x.quo(y, e.typ.Scale+1).value(), nil
 }
-
-// quotientScale is the number of digits after the point that a server computes of a quotient before it
-// truncates: it works in words of nine digits.
-func quotientScale(s1, s2 int) int {
-	f1, f2 := words(s1)*9, words(s2)*9
-	more := max(0, divIncrement-(f1-s1)-(f2-s2))
-	return words(f1+f2+more) * 9
-}
-
-func words(digits int) int { return (digits + 8) / 9 }
 
 type intArith struct {
 	base
@@ -243,6 +232,7 @@ func (e *intArith) Eval(t Tuple) (change.Value, error) {
 			x.mag %= y.mag
 		} else {
 			x.mag, x.neg = x.mag/y.mag, x.neg != y.neg
+			over = x.neg && x.mag == 1<<63 // MySQL calls it out of range
 		}
 	}
 	return e.fit(x, over)
@@ -317,8 +307,8 @@ func newNegation(arg node) (node, error) {
 	if !i.isNumber() {
 		return nil, refuse(numberWayOut(i), "%s is not a number", describe(arg))
 	}
-	if i.quotient {
-		return nil, refuse("round the division first", "unary minus of a division")
+	if err := whole(arg); err != nil {
+		return nil, err
 	}
 	if i.isLit {
 		return negativeLiteral(i)

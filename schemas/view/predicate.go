@@ -2,6 +2,8 @@ package view
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -55,6 +57,23 @@ func (c comparator) like(o comparator) bool {
 	return c.kind == o.kind
 }
 
+// mixesSigns reports whether the operands are a signed number that may be negative and a BIGINT UNSIGNED:
+// MySQL takes their bits for equal in IN and CASE.
+func mixesSigns(a, b *base) bool {
+	if a.class == classUint {
+		a, b = b, a
+	}
+	return a.class == classInt && b.class == classUint && b.typ.Name == "bigint" && !(a.isLit && a.lit.Int() >= 0)
+}
+
+// unmixed refuses a member of IN or CASE that mixesSigns.
+func unmixed(a, b node) error {
+	if mixesSigns(a.info(), b.info()) {
+		return refuse("write "+a.String()+" = "+b.String(), "MySQL does not tell signed from unsigned in IN and CASE")
+	}
+	return nil
+}
+
 func (x signed) cmp(y signed) int {
 	if x.mag == 0 && y.mag == 0 {
 		return 0
@@ -78,6 +97,9 @@ func comparatorOf(l, r node) (comparator, node, node, error) {
 	none := comparator{}
 	if a.class == classNull || b.class == classNull {
 		return none, l, r, refuse("use IS NULL or IS NOT NULL", "a comparison with NULL is never true")
+	}
+	if err := errors.Join(whole(l), whole(r)); err != nil {
+		return none, l, r, err
 	}
 	var err error
 	if l, err = temporalLiteral(l, b); err != nil {
@@ -241,12 +263,23 @@ func (v tri) value() change.Value {
 	return truth(v == isTrue)
 }
 
+// whole refuses a division whose digits differ between the servers.
+func whole(n node) error {
+	i := n.info()
+	if !i.quotient {
+		return nil
+	}
+	return refuse(fmt.Sprintf("write ROUND(%s, %d)", n, i.typ.Scale),
+		"MySQL and MariaDB go on with different digits of the division %s", n)
+}
+
 // condition refuses what the servers would convert to a number first.
 func condition(n node) error {
-	if i := n.info(); !i.isNumber() {
+	i := n.info()
+	if !i.isNumber() {
 		return refuse("write a comparison: "+n.String()+" <> ...", "%s is used as a condition", describe(n))
 	}
-	return nil
+	return whole(n)
 }
 
 // logic is AND, OR or XOR.

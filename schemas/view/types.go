@@ -96,7 +96,8 @@ type base struct {
 	// loose marks a decimal whose text form may have another number of digits after the point than
 	// typ.Scale says (a division, branches of different scale): it must not be turned into text.
 	loose bool
-	// quotient marks a division whose value carries more digits than its type says.
+	// quotient marks a division: MariaDB goes on with more digits of it than its type says, MySQL does
+	// not, so it can only be rounded to just those.
 	quotient bool
 	// lit is the value of a literal.
 	lit   change.Value
