@@ -29,17 +29,6 @@ func newLedger(covers map[string]*wire.CoverState) *ledger {
 	return l
 }
 
-// current is the cover to be served next: the newest, because an older one may be waiting for it.
-func (l *ledger) current() *wire.CoverState {
-	var best *wire.CoverState
-	for _, c := range l.covers {
-		if best == nil || c.Begun > best.Begun {
-			best = c
-		}
-	}
-	return best
-}
-
 // under reports whether a cover for everybody, or for the reader, is open over the table.
 func (l *ledger) under(table, reader string) bool {
 	for _, c := range l.covers {
@@ -60,7 +49,7 @@ func (l *ledger) clone() *ledger { return newLedger(l.covers) }
 
 // begin opens a cover. A cover of the same reader that it was asked for before is void; a heal for
 // everybody takes its tables out of the covers before it, because its readers void what they staged.
-func (l *ledger) begin(c change.Cover, seq change.Seq) (ledgerChange, error) {
+func (l *ledger) begin(c change.Cover, seq change.Seq, paused map[string]string) (ledgerChange, error) {
 	next := l.clone()
 	var meta []wire.MetaRecord
 	for _, id := range l.ids() {
@@ -90,13 +79,22 @@ func (l *ledger) begin(c change.Cover, seq change.Seq) (ledgerChange, error) {
 		meta = append(meta, r)
 	}
 	st := &wire.CoverState{V: wire.MetaVersion, Cover: c, Begun: seq, Done: map[string][]change.KeyRange{}}
+	for _, t := range c.Tables {
+		if why := paused[t]; why != "" {
+			if st.Paused == nil {
+				st.Paused = map[string]string{}
+			}
+			st.Paused[t] = why
+		}
+	}
 	next.covers[c.ID] = st
 	r, err := wire.EncodeMeta(wire.MetaCoverPrefix+c.ID, st)
 	return ledgerChange{next, append(meta, r)}, err
 }
 
-// done notes a range of a table as covered.
-func (l *ledger) done(id, table string, r change.KeyRange) (ledgerChange, error) {
+// done notes a range of a table as covered. Of a table without order, r says how far the server's own
+// order is done: it replaces what was there.
+func (l *ledger) done(id, table string, r change.KeyRange, unordered bool) (ledgerChange, error) {
 	o := l.covers[id]
 	if o == nil {
 		return ledgerChange{}, fmt.Errorf("cover %s is not open", id)
@@ -106,7 +104,10 @@ func (l *ledger) done(id, table string, r change.KeyRange) (ledgerChange, error)
 	for t, rs := range o.Done {
 		n.Done[t] = rs
 	}
-	n.Done[table] = mergeRange(o.Done[table], r)
+	n.Done[table] = []change.KeyRange{r}
+	if !unordered {
+		n.Done[table] = mergeRange(o.Done[table], r)
+	}
 	next := l.clone()
 	next.covers[id] = &n
 	rec, err := wire.EncodeMeta(wire.MetaCoverPrefix+id, &n)

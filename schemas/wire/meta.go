@@ -27,11 +27,51 @@ type MetaProgress struct {
 	Progress Progress `json:"progress"`
 }
 
-// TableVersion is a table's newest shape and the Seq from which on it holds.
+// TableVersion is a table's newest shape and the Seq from which on it holds, and the shapes before it,
+// oldest first: a reader may stand behind.
 type TableVersion struct {
-	V     int           `json:"v"`
+	V       int            `json:"v"`
+	From    change.Seq     `json:"from"`
+	Table   *change.Table  `json:"table"`
+	Earlier []EarlierShape `json:"earlier,omitempty"`
+}
+
+// EarlierShape is a shape that held from a Seq on until the next one.
+type EarlierShape struct {
 	From  change.Seq    `json:"from"`
 	Table *change.Table `json:"table"`
+}
+
+// keptShapes is how many earlier shapes are kept: a reader that stands behind more needs a cover.
+const keptShapes = 64
+
+// Next returns the version that follows when the table has another shape from seq on.
+func (t *TableVersion) Next(seq change.Seq, shape *change.Table) *TableVersion {
+	n := &TableVersion{V: MetaVersion, From: seq, Table: shape}
+	if t == nil {
+		return n
+	}
+	n.Earlier = append(append(n.Earlier, t.Earlier...), EarlierShape{t.From, t.Table})
+	if len(n.Earlier) > keptShapes {
+		n.Earlier = n.Earlier[len(n.Earlier)-keptShapes:]
+	}
+	return n
+}
+
+// At returns the shape that holds at seq; nil if it is not known any more.
+func (t *TableVersion) At(seq change.Seq) *change.Table {
+	if t == nil {
+		return nil
+	}
+	if seq >= t.From {
+		return t.Table
+	}
+	for i := len(t.Earlier) - 1; i >= 0; i-- {
+		if seq >= t.Earlier[i].From {
+			return t.Earlier[i].Table
+		}
+	}
+	return nil
 }
 
 // CoverState is the chunk ledger of one running cover.
@@ -43,13 +83,15 @@ type CoverState struct {
 	// Done holds, per table, the key ranges done, in order and merged. A table is done when its single
 	// range is the whole table.
 	Done map[string][]change.KeyRange `json:"done,omitempty"`
+	// Paused says of tables whose chunks wait why, and the way out: their shape cannot be followed.
+	Paused map[string]string `json:"paused,omitempty"`
 }
 
-// ViewState is a view whose cover has begun: its definition's hash and its shape.
+// ViewState is a view whose cover has begun: its definition's hash and its shapes.
 type ViewState struct {
-	V     int           `json:"v"`
-	Hash  string        `json:"hash"`
-	Table *change.Table `json:"table"`
+	V     int          `json:"v"`
+	Hash  string       `json:"hash"`
+	Shape TableVersion `json:"shape"`
 }
 
 // Coverage says from which Seq on each table is complete in the stream; a table that is missing, or

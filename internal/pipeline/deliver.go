@@ -1,0 +1,263 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/etlsandbox/cdc/internal/stream"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/wire"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// DeliverConfig sets a deliver stage up: one stream to one destination.
+type DeliverConfig struct {
+	Stream string
+	// Sink is the destination's name, also in covers.
+	Sink    string
+	Targets []sinks.Target
+	// Batch is asked before each batch, because its limits are live.
+	Batch func() BatchLimits
+	// IdleEvery is how often the destination's Mark moves when nothing for it happens.
+	IdleEvery time.Duration
+	// PollEvery is how long a wait for the stream lasts at most; AskEvery is how often an ask is repeated.
+	PollEvery, AskEvery time.Duration
+	Fail                func(point string) error
+	// Applied is told each batch that the destination has taken.
+	Applied func(Applied)
+}
+
+// BatchLimits choose how many whole units are applied together; none splits one.
+type BatchLimits struct {
+	MinRows, MaxRows   int
+	MinDelay, MaxDelay time.Duration
+}
+
+// Applied describes a batch that a destination has taken.
+type Applied struct {
+	Batch *change.Batch
+	Took  time.Duration
+	At    time.Time
+}
+
+// DeliverDeps are the effects of a deliver stage.
+type DeliverDeps struct {
+	Sink  sinks.Sink
+	Open  func(change.Mark) *stream.Reader
+	Meta  func(ctx context.Context) (*wire.Meta, error)
+	Asker Asker
+	Clock Clock
+	Wait  func(ctx context.Context, d time.Duration) error
+}
+
+// Deliver is the stage that applies a stream to a destination: its own consumer, with its own Mark, which
+// the destination keeps. Run may be called again after it returned an error that trying again can mend.
+type Deliver struct {
+	cfg DeliverConfig
+	d   DeliverDeps
+
+	in        *stream.Reader
+	shapes    *shapes
+	applied   change.Mark // what the destination holds durably
+	lastWrite time.Time
+}
+
+// NewDeliver puts a stage together.
+func NewDeliver(cfg DeliverConfig, d DeliverDeps) *Deliver {
+	if cfg.Fail == nil {
+		cfg.Fail = func(string) error { return nil }
+	}
+	if cfg.Applied == nil {
+		cfg.Applied = func(Applied) {}
+	}
+	return &Deliver{cfg: cfg, d: d}
+}
+
+// Run takes the right to write, asks the destination where it is, and applies the stream from there until
+// the context ends or something fails.
+func (d *Deliver) Run(ctx context.Context) error {
+	if err := d.start(ctx); err != nil {
+		return err
+	}
+	for {
+		if err := d.step(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Deliver) start(ctx context.Context) error {
+	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.cfg.Targets); err != nil {
+		return err
+	}
+	if err := d.cfg.Fail("deliver-prepared"); err != nil {
+		return err
+	}
+	at, err := d.d.Sink.Applied(ctx, d.cfg.Stream)
+	if err != nil {
+		return err
+	}
+	d.applied, d.lastWrite = at, d.d.Clock.Now()
+	if err := d.open(ctx, at); err != nil {
+		return err
+	}
+	waits, err := d.waits(ctx)
+	if err != nil {
+		return err
+	}
+	if at.IsZero() || waits {
+		return d.ask(ctx)
+	}
+	return nil
+}
+
+func (d *Deliver) open(ctx context.Context, at change.Mark) error {
+	d.in = d.d.Open(at)
+	d.shapes = newShapes(d.cfg.Stream)
+	m, err := d.d.Meta(ctx)
+	if err != nil {
+		return err
+	}
+	d.shapes.load(m)
+	return nil
+}
+
+// waits reports whether a table of the destination does not follow the stream and needs a cover. One that
+// the stream does not carry yet gets one anyway, when it begins.
+func (d *Deliver) waits(ctx context.Context) (bool, error) {
+	b, ok := d.d.Sink.(sinks.Boundaries)
+	if !ok {
+		return false, nil
+	}
+	states, err := b.Boundaries(ctx, d.cfg.Stream)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range d.cfg.Targets {
+		if states[t.From].Phase == sinks.Waiting && d.shapes.versions[t.From] != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// ask fills the destination by a cover: what it lacks or cannot be sure of. A normal start of a new one.
+func (d *Deliver) ask(ctx context.Context) error {
+	if err := d.open(ctx, change.Mark{}); err != nil {
+		return err
+	}
+	since, err := d.in.EndOffset(ctx)
+	if err != nil {
+		return err
+	}
+	a := Ask{Reader: d.cfg.Sink, Heal: true, Since: since, Floor: d.applied.Seq}
+	for _, t := range d.cfg.Targets {
+		a.Tables = append(a.Tables, t.From)
+	}
+	slices.Sort(a.Tables)
+	b, err := await(ctx, d.in, d.d.Asker, d.d.Wait, a, d.cfg.AskEvery)
+	if err != nil {
+		return err
+	}
+	d.in.Adopt(b)
+	return d.cfg.Fail("deliver-adopted")
+}
+
+// step applies the next batch: one record, or several of whole transactions.
+func (d *Deliver) step(ctx context.Context) error {
+	rec, err := d.in.Await(ctx, d.cfg.PollEvery)
+	if rec != nil && err == nil {
+		rec, err = d.in.TryNext(ctx)
+	}
+	switch {
+	case errors.Is(err, stream.ErrGone):
+		return d.ask(ctx)
+	case err != nil || rec == nil:
+		return err
+	}
+	recs := []*stream.Record{rec}
+	if rec.Progress.Kind == change.Changes {
+		if recs, err = d.more(ctx, recs); err != nil {
+			return err
+		}
+	}
+	return d.apply(ctx, recs)
+}
+
+// more adds transactions that are there already, or come within the configured delay, to the batch.
+func (d *Deliver) more(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
+	limits := d.cfg.Batch()
+	began := d.d.Clock.Now()
+	rows := recs[0].Rows
+	for rows < int64(limits.MaxRows) {
+		wait := time.Duration(0)
+		age := d.d.Clock.Now().Sub(began)
+		if rows < int64(limits.MinRows) {
+			wait = limits.MaxDelay - age
+		}
+		wait = max(0, wait, limits.MinDelay-age)
+		next, err := d.in.Await(ctx, wait)
+		if err != nil || next == nil || next.Progress.Kind != change.Changes {
+			return recs, ctx.Err() // an error of the stream comes again at the next call
+		}
+		if next, err = d.in.TryNext(ctx); err != nil {
+			return nil, err
+		}
+		recs, rows = append(recs, next), rows+next.Rows
+		if age > limits.MaxDelay {
+			break
+		}
+	}
+	return recs, nil
+}
+
+func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
+	b := d.batch(recs)
+	quiet := b.Rows == 0 && (b.Kind == change.Changes || b.Kind == change.Idle)
+	if quiet && d.d.Clock.Now().Sub(d.lastWrite) < d.cfg.IdleEvery {
+		return nil
+	}
+	if err := d.cfg.Fail("deliver-before-apply"); err != nil {
+		return err
+	}
+	started := d.d.Clock.Now()
+	if err := d.d.Sink.Apply(ctx, b); err != nil {
+		return err
+	}
+	now := d.d.Clock.Now()
+	d.applied, d.lastWrite = b.Mark, now
+	d.cfg.Applied(Applied{Batch: b, Took: now.Sub(started), At: now})
+	return d.cfg.Fail("deliver-applied")
+}
+
+// batch makes whole units of records one Batch, readable again from its start.
+func (d *Deliver) batch(recs []*stream.Record) *change.Batch {
+	first, last := recs[0], recs[len(recs)-1]
+	b := &change.Batch{
+		Stream: d.cfg.Stream, Kind: first.Progress.Kind, From: first.Progress.SeqFrom, To: last.Progress.SeqTo,
+		Mark: last.Mark, CommitMicros: last.Progress.CommitMicros, Cover: first.Progress.Cover, Tables: first.Progress.Tables,
+	}
+	for _, r := range recs {
+		d.shapes.announce(r.Progress)
+		b.Rows += int(r.Rows)
+	}
+	if b.Rows == 0 {
+		return b
+	}
+	shapes := d.shapes
+	b.Open = func(ctx context.Context) iter.Seq2[change.Event, error] {
+		return func(yield func(change.Event, error) bool) {
+			for _, r := range recs {
+				for ev, err := range shapes.events(ctx, r) {
+					if !yield(ev, err) || err != nil {
+						return
+					}
+				}
+			}
+		}
+	}
+	return b
+}

@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/etlsandbox/cdc/internal/stream"
+	"github.com/etlsandbox/cdc/joiner"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/wire"
+)
+
+// newViews begins the cover of views that the stream does not have yet, or has under another definition.
+func (j *Join) newViews(ctx context.Context) (bool, error) {
+	for _, p := range j.cfg.Plans {
+		v := j.w.State().Meta.Views[p.Name]
+		if v != nil && v.Hash == p.Hash || j.withheld(j.at.Covering, p.Name) {
+			continue
+		}
+		// A new view is a cover that only adds; of a changed one, what destinations hold is not true.
+		return true, j.begin(ctx, change.Cover{Heal: v != nil, Tables: []string{p.Name}}, 0, j.at, nil)
+	}
+	return false, nil
+}
+
+// fill begins the cover that the first waiting ask wants, once all of its views can be covered.
+func (j *Join) fill(ctx context.Context) (bool, error) {
+	for len(j.waiting) > 0 {
+		a := j.waiting[0]
+		if answered(j.begins, a) {
+			j.waiting = j.waiting[1:]
+			continue
+		}
+		if len(a.Tables) == 0 {
+			for _, p := range j.cfg.Plans {
+				a.Tables = append(a.Tables, p.Name)
+			}
+		}
+		for _, name := range a.Tables {
+			if j.plan(name) == nil {
+				j.waiting = j.waiting[1:]
+				if a.Done != nil {
+					a.Done("", &StopError{What: "view " + name + " is not known", Hint: "cdc view list names them"})
+				}
+				return false, nil
+			}
+			if j.w.State().Meta.Views[name] == nil || j.withheld(j.at.Covering, name) {
+				return false, nil // it waits for the raw end
+			}
+		}
+		j.waiting = j.waiting[1:]
+		cover := change.Cover{ID: stream.RandomID(), Heal: a.Heal, For: a.Reader, Tables: slices.Clone(a.Tables), Range: a.Range}
+		if err := j.begin(ctx, cover, a.Floor, j.at, nil); err != nil {
+			return false, err
+		}
+		if a.Done != nil {
+			a.Done(cover.ID, nil)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// begin writes the begin of a cover of views, together with what else moves the state to m.
+func (j *Join) begin(ctx context.Context, cover change.Cover, floor change.Seq, m JoinMeta, b *folded) error {
+	if cover.ID == "" {
+		cover.ID = stream.RandomID()
+	}
+	st := j.w.State()
+	seq := max(st.Seq(), floor) + 1
+	ch, err := j.ledger.begin(cover, seq, nil)
+	if err != nil {
+		return err
+	}
+	meta := ch.meta
+	p := wire.Progress{Kind: change.Begin, SeqFrom: seq, SeqTo: seq, Cover: &cover}
+	for _, name := range cover.Tables {
+		pl := j.plan(name)
+		p.Tables = append(p.Tables, pl.Output)
+		v := st.Meta.Views[name]
+		if v != nil && v.Hash == pl.Hash && v.Shape.Table.SameShape(pl.Output) {
+			continue
+		}
+		n := &wire.ViewState{V: wire.MetaVersion, Hash: pl.Hash}
+		if v == nil {
+			n.Shape = *(*wire.TableVersion)(nil).Next(seq, pl.Output)
+		} else {
+			n.Shape = *v.Shape.Next(seq, pl.Output)
+		}
+		r, err := wire.EncodeMeta(wire.MetaViewPrefix+name, n)
+		if err != nil {
+			return err
+		}
+		meta = append(meta, r)
+	}
+	if err := j.w.Begin(ctx); err != nil {
+		return err
+	}
+	if err := j.commit(ctx, p, meta, m, b, 0); err != nil {
+		return err
+	}
+	j.ledger = ch.next
+	j.begins = append(j.begins, begun{cover, seq, j.w.State().Mark.Offset})
+	if len(j.begins) > 64 {
+		j.begins = j.begins[1:]
+	}
+	return j.cfg.Fail("join-begin")
+}
+
+// coverable reports whether a chunk or an end of a view's cover could be written now.
+func (j *Join) coverable() bool {
+	if j.cfg.HoldCovers() {
+		return false
+	}
+	_, _, ok := j.nextChunk()
+	return ok
+}
+
+// nextChunk finds the cover to go on with, newest first, and the view; "" when the cover is complete.
+func (j *Join) nextChunk() (st *wire.CoverState, name string, ok bool) {
+	for _, id := range slices.Backward(j.ledger.ids()) {
+		st := j.ledger.covers[id]
+		complete := true
+		for _, name := range st.Cover.Tables {
+			if _, more := firstGap(st.Done[name], st.Cover.Range); !more || j.plan(name) == nil {
+				continue // done, or its view is gone
+			}
+			complete = false
+			if !j.withheld(j.at.Covering, name) {
+				return st, name, true
+			}
+		}
+		if complete {
+			return st, "", true
+		}
+	}
+	return nil, "", false
+}
+
+// advanceCover writes the next chunk of a view's cover, evaluated from the live state between two batches,
+// so that it is exact where it stands; or the cover's end.
+func (j *Join) advanceCover(ctx context.Context) (bool, error) {
+	if j.cfg.HoldCovers() {
+		return false, nil
+	}
+	st, name, ok := j.nextChunk()
+	if !ok {
+		return false, nil
+	}
+	if name == "" {
+		return true, j.end(ctx, st)
+	}
+	return true, j.chunk(ctx, st, name)
+}
+
+func (j *Join) chunk(ctx context.Context, st *wire.CoverState, name string) error {
+	gap, _ := firstGap(st.Done[name], st.Cover.Range)
+	state, release, err := j.state.Read()
+	if err != nil {
+		return err
+	}
+	c, err := j.engine.Scan(state, name, gap, joiner.ScanOptions{Rows: j.cfg.ChunkRows, Limit: j.cfg.Memory, Scratch: j.cfg.Scratch})
+	if err != nil {
+		return errors.Join(err, release())
+	}
+	rows, err := j.chunkRows(ctx, st, name, c)
+	if err = errors.Join(err, c.Close(), release()); err != nil {
+		return err
+	}
+	ch, err := j.ledger.done(st.Cover.ID, name, c.Range, false)
+	if err != nil {
+		return err
+	}
+	seq := j.w.State().Seq() + 1
+	part := st.Cover
+	part.Tables, part.Table, part.Range = nil, name, c.Range
+	p := wire.Progress{Kind: change.Chunk, SeqFrom: seq, SeqTo: seq, Cover: &part}
+	if err := j.commit(ctx, p, ch.meta, j.at, nil, rows); err != nil {
+		return err
+	}
+	j.ledger = ch.next
+	return j.cfg.Fail("join-chunk")
+}
+
+// chunkRows appends a chunk's rows to a new batch of the stream and returns how many they are.
+func (j *Join) chunkRows(ctx context.Context, st *wire.CoverState, name string, c *joiner.Chunk) (int, error) {
+	if err := j.w.Begin(ctx); err != nil {
+		return 0, err
+	}
+	seq := j.w.State().Seq() + 1
+	out := j.plan(name).Output
+	origin := &change.Origin{Snapshot: "incremental"}
+	if st.Cover.Heal {
+		origin.Snapshot = "true"
+	}
+	now := j.clock.Now().UnixMicro()
+	n := 0
+	for o, err := range c.Rows() {
+		if err != nil {
+			return n, err
+		}
+		ev := change.Event{Table: out, Op: change.Read, After: o.After, Seq: seq, Idx: n, Origin: origin}
+		if _, err := j.rows.write(ctx, &ev, now); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (j *Join) end(ctx context.Context, st *wire.CoverState) error {
+	if err := j.cfg.Fail("join-before-end"); err != nil {
+		return err
+	}
+	ch := j.ledger.end(st.Cover.ID)
+	if err := j.w.Begin(ctx); err != nil {
+		return err
+	}
+	seq := j.w.State().Seq() + 1
+	part := st.Cover
+	p := wire.Progress{Kind: change.End, SeqFrom: seq, SeqTo: seq, Cover: &part}
+	if err := j.commit(ctx, p, ch.meta, j.at, nil, 0); err != nil {
+		return err
+	}
+	j.ledger = ch.next
+	return j.cfg.Fail("join-after-end")
+}

@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/etlsandbox/cdc/joiner"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/statestore"
+)
+
+// metaValue is the name under which the state keeps JoinMeta beside its Marks.
+const metaValue = "join"
+
+// LiveState keeps the joiner's state in a state store. It belongs to the join stage's goroutine.
+type LiveState struct {
+	store   *statestore.Store
+	layouts []statestore.Layout
+	meta    JoinMeta
+}
+
+// OpenLiveState prepares a store for an engine and reads where it stands. A directory that was copied or
+// restored proves nothing: it is emptied.
+func OpenLiveState(store *statestore.Store, engine *joiner.Engine) (*LiveState, error) {
+	s := &LiveState{store: store}
+	if store.Moved() {
+		if err := store.Reset(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.configure(engine.Tables()); err != nil {
+		return nil, err
+	}
+	return s, s.load()
+}
+
+func (s *LiveState) configure(tables []joiner.Table) error {
+	s.layouts = nil
+	for _, t := range tables {
+		s.layouts = append(s.layouts, statestore.Layout(t))
+	}
+	gaps, err := s.store.Configure(s.layouts)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		if !s.store.Marks().In.IsZero() && !s.covering(g) {
+			// What the state lacks cannot be told from what is not there: it starts over.
+			return s.Reset()
+		}
+	}
+	return nil
+}
+
+// covering reports whether a gap is being closed by a cover already.
+func (s *LiveState) covering(g statestore.Gap) bool {
+	if err := s.load(); err != nil {
+		return false
+	}
+	return s.meta.Covering[g.Table.String()].Heal && len(g.Columns) == 0 && len(g.Indexes) == 0
+}
+
+// Reset implements JoinState.
+func (s *LiveState) Reset() error {
+	if err := s.store.Reset(); err != nil {
+		return err
+	}
+	s.meta = JoinMeta{}
+	_, err := s.store.Configure(s.layouts)
+	return err
+}
+
+func (s *LiveState) load() error {
+	s.meta = JoinMeta{}
+	b := s.store.Value(metaValue)
+	if len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, &s.meta); err != nil {
+		return fmt.Errorf("read the join state's place: %w", err)
+	}
+	return nil
+}
+
+// Read implements JoinState.
+func (s *LiveState) Read() (joiner.State, func() error, error) {
+	r, err := s.store.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, r.Close, nil
+}
+
+// Meta implements JoinState.
+func (s *LiveState) Meta() JoinMeta { return s.meta }
+
+// Write implements JoinState.
+func (s *LiveState) Write(m JoinMeta, flush func(joiner.Writer) error) error {
+	v, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	b := s.store.NewBatch()
+	b.SetMarks(statestore.Marks{In: m.In, Out: m.Out})
+	b.SetValue(metaValue, v)
+	for t, c := range s.meta.Covering {
+		if _, still := m.Covering[t]; c.Heal && !still {
+			b.SetWhole(change.ParseTableID(t)) // its cover has ended
+		}
+	}
+	if err := flush(b); err != nil {
+		_ = b.Close() // the first error says what went wrong
+		return err
+	}
+	if err := b.Commit(); err != nil {
+		return err
+	}
+	s.meta = m
+	return nil
+}
