@@ -183,7 +183,7 @@ func cacheDir(asked string, id identity) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the cache folder: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeOpenDir(dir); err != nil {
 		return "", fmt.Errorf("make the cache folder: %w; set CDC_CACHE_DIR to a folder that you may write", err)
 	}
 	if id.reaches(dir) {
@@ -192,12 +192,24 @@ func cacheDir(asked string, id identity) (string, error) {
 	return reachableCache(dir)
 }
 
+// makeOpenDir makes a folder, with its parents, that everybody may enter
+// whatever the umask; one that is there stays as it is.
+func makeOpenDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
+}
+
 // reachableCache makes a stand-in for a cache folder that nobody cannot
 // enter, and leaves a link to it there, by which `make clean` finds it.
 func reachableCache(dir string) (string, error) {
 	sum := sha256.Sum256([]byte(dir))
 	stand := filepath.Join("/var/tmp", "cdc-cache-"+hex.EncodeToString(sum[:6]))
-	if err := os.Mkdir(stand, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeOpenDir(stand); err != nil {
 		return "", fmt.Errorf("make a cache folder outside of %s, which user nobody cannot enter: %w", dir, err)
 	}
 	// The name can be guessed, so somebody else may have been here first.

@@ -171,7 +171,7 @@ func (e *Env) fetchKafka(ctx context.Context) (jars string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: Kafka's jars are not in the cache and there is no mvn on PATH", errNotHere)
 	}
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), makeOpenDir(dir)); err != nil {
 		return "", fmt.Errorf("make a folder for Kafka: %w", err)
 	}
 	pom := filepath.Join(dir, "pom.xml")

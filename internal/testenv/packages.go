@@ -175,8 +175,8 @@ type apt struct {
 }
 
 func (a apt) download(ctx context.Context, packages []string) error {
-	for _, d := range []string{"apt/lists/partial", "apt/cache/archives/partial", "root"} {
-		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
+	for _, d := range []string{"", "root", "apt/lists/partial", "apt/cache/archives/partial"} {
+		if err := makeOpenDir(filepath.Join(a.dir, d)); err != nil {
 			return fmt.Errorf("make the folders of a download: %w", err)
 		}
 	}
@@ -311,9 +311,11 @@ func unpackOne(ctx context.Context, file, root string) error {
 	return nil
 }
 
-// run runs a command to its end; its output is part of the error.
+// run runs a command to its end; its output is part of the error. What it
+// makes can be read by everybody, whatever our umask: the servers run as
+// another user if we are root.
 func run(ctx context.Context, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `umask 022 && exec "$@"`, "sh", name}, args...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

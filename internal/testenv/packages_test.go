@@ -39,6 +39,9 @@ func newFakeApt(t *testing.T) fakeApt {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Chmod(filepath.Join(tree, "DEBIAN"), 0o755); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
 	for _, name := range []string{"tiny_1_all.deb", "libc6_9_all.deb", "perl_9_all.deb", "extra_9_all.deb"} {
 		if out, err := exec.Command("dpkg-deb", "--root-owner-group", "--build", tree, filepath.Join(f.dir, name)).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
