@@ -30,7 +30,7 @@ sinks:
     deliver: [{from: view/Flat}]
 `
 
-func parse(t *testing.T, text string, o Options) (*Config, error) {
+func parseText(t *testing.T, text string, o Options) (*Config, error) {
 	t.Helper()
 	if o.Environ == nil {
 		o.Environ = []string{"PW=s3cret"}
@@ -45,7 +45,7 @@ func parse(t *testing.T, text string, o Options) (*Config, error) {
 
 func mustParse(t *testing.T, text string, o Options) *Config {
 	t.Helper()
-	c, err := parse(t, text, o)
+	c, err := parseText(t, text, o)
 	if err != nil {
 		t.Fatalf("Parse: %v", err)
 	}
@@ -82,7 +82,7 @@ func TestCompleteFile(t *testing.T) {
 		Environ:  []string{"NEPTUNE_PASSWORD=p"},
 		ReadFile: func(string) ([]byte, error) { return []byte("from file\n"), nil },
 	}
-	_, err = parse(t, string(text), o)
+	_, err = parseText(t, string(text), o)
 	want := `cdc.yaml:62:16: sinks.neptune.deliver[1].from: delivering raw tables comes with a later version: deliver a view, or remove the entry`
 	if err == nil || err.Error() != want {
 		t.Fatalf("got  %v\nwant %s", err, want)
@@ -165,7 +165,7 @@ cdc.yaml:18:18: contracts.dir: comes with a later version: remove the key`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parse(t, tt.text, Options{})
+			_, err := parseText(t, tt.text, Options{})
 			got := ""
 			if err != nil {
 				got = err.Error()
@@ -189,7 +189,7 @@ func TestStart(t *testing.T) {
 	}
 	for _, tt := range tests {
 		text := strings.Replace(minimal, "sinks:", "  start: "+tt.text+"\nsinks:", 1)
-		_, err := parse(t, text, Options{})
+		_, err := parseText(t, text, Options{})
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("start: %s\ngot  %v\nwant %s", tt.text, err, tt.want)
 		}
@@ -226,7 +226,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestOverlayProblems(t *testing.T) {
-	_, err := parse(t, minimal, Options{
+	_, err := parseText(t, minimal, Options{
 		Environ: []string{"PW=x", "CDC_SOURCE__HOTS=h", "CDC_SOURCE__PORT=many"},
 		Sets:    []string{"nonsense", "sinks.neptune.password=literal", "log.level=loud"},
 	})
@@ -263,6 +263,21 @@ func TestSearchPath(t *testing.T) {
 	}
 	if c.File() != "/etc/cdc/cdc.yaml" || c.DataDir != "/etc/cdc/cdc-data" || c.Views.Dir != "/etc/cdc/schemas/views" {
 		t.Errorf("file %s, data_dir %s, views %s", c.File(), c.DataDir, c.Views.Dir)
+	}
+}
+
+// Commands find a running daemon although its file has been broken since.
+func TestDataDir(t *testing.T) {
+	read := func(text string) Options {
+		return Options{File: "/etc/x/cdc.yaml", ReadFile: func(string) ([]byte, error) { return []byte(text), nil }}
+	}
+	if dir, err := DataDir(read("data_dir: d\nsorce: {}\n")); err != nil || dir != "/etc/x/d" {
+		t.Errorf("%q, %v", dir, err)
+	}
+	for _, text := range []string{"data_dir: []\n", "a: [", "- list\n"} {
+		if dir, err := DataDir(read(text)); err == nil {
+			t.Errorf("%q gives %q", text, dir)
+		}
 	}
 }
 

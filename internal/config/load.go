@@ -79,6 +79,34 @@ func readConfig(o Options) (file string, data []byte, err error) {
 
 // Parse is Load for a file's text that is already read; file is its name in messages.
 func Parse(file string, data []byte, o Options) (*Config, error) {
+	c, problems := parse(file, data, o)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return c, nil
+}
+
+// DataDir returns the data folder alone, also from a file in which other settings are wrong: the commands
+// that talk to a running daemon must find it whatever has become of its file.
+func DataDir(o Options) (string, error) {
+	if o.ReadFile == nil {
+		o.ReadFile = os.ReadFile
+	}
+	file, data, err := readConfig(o)
+	if err != nil {
+		return "", err
+	}
+	c, problems := parse(file, data, o)
+	for _, p := range problems {
+		if c == nil || p.Path == "data_dir" || p.Path == "" {
+			return "", problems
+		}
+	}
+	return c.DataDir, nil
+}
+
+// parse returns what could be read, and everything that is wrong; nil when the text is no YAML.
+func parse(file string, data []byte, o Options) (*Config, Problems) {
 	if o.ReadFile == nil {
 		o.ReadFile = os.ReadFile
 	}
@@ -101,13 +129,10 @@ func Parse(file string, data []byte, o Options) (*Config, error) {
 		d.need(reflect.ValueOf(c).Elem(), "")
 		d.check(c)
 	}
-	if len(d.problems) > 0 {
-		d.problems.sort()
-		return nil, d.problems
-	}
+	d.problems.sort()
 	c.resolvePaths(d.refs.dir)
 	c.origin = origin{file: file, places: d.places}
-	return c, nil
+	return c, d.problems
 }
 
 // File returns the name of the file that was read, "" without one.

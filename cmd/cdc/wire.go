@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/telemetry"
+)
+
+// deps are the parts behind the commands, so that a test can replace each one by itself.
+type deps struct {
+	// daemon runs until ctx ends (then nil) or something stops it. Its error carries the exit status
+	// (withStatus, admin.ErrOtherDaemon); one without a status was a condition to mend.
+	daemon func(ctx context.Context, d daemon) error
+	// doctor checks every precondition of a configuration.
+	doctor func(ctx context.Context, c *config.Config) ([]finding, error)
+	// inspect looks at a source that no configuration names yet.
+	inspect func(ctx context.Context, s sourceURL) (inspection, error)
+	// compile compiles view files against the source's tables.
+	compile func(ctx context.Context, c *config.Config, files []string) ([]compiled, error)
+	// demo shows everything at work.
+	demo func(ctx context.Context, d demo) error
+}
+
+// daemon is what `cdc run` hands to the parts that it starts.
+type daemon struct {
+	Config *config.Config
+	// Load reads the configuration again, for a reload.
+	Load func() (*config.Config, error)
+	// Hangup delivers SIGHUP, which asks for a reload.
+	Hangup  <-chan os.Signal
+	Log     *slog.Logger
+	Level   *slog.LevelVar
+	Metrics *telemetry.Metrics
+	Version string
+}
+
+// demo is what `cdc demo` asks for.
+type demo struct {
+	// Keep leaves everything running until ctx ends.
+	Keep           bool
+	Stdout, Stderr io.Writer
+	Terminal       bool
+	Environ        []string
+}
+
+// parts returns the real ones.
+func parts() deps {
+	return deps{
+		daemon: func(context.Context, daemon) error { return errors.New("the pipeline is not wired in yet") },
+		doctor: func(context.Context, *config.Config) ([]finding, error) {
+			return nil, errors.New("the preconditions are not wired in yet")
+		},
+		inspect: inspect,
+		compile: compile,
+		demo:    func(context.Context, demo) error { return errors.New("the demo is not wired in yet") },
+	}
+}
