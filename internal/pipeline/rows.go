@@ -15,21 +15,27 @@ import (
 type shapes struct {
 	stream   string
 	versions map[string]*wire.TableVersion
+	topics   map[string]string // topic -> table
 	decoders map[*change.Table]*wire.Decoder
 }
 
 func newShapes(name string) *shapes {
-	return &shapes{stream: name, versions: map[string]*wire.TableVersion{}, decoders: map[*change.Table]*wire.Decoder{}}
+	return &shapes{stream: name, versions: map[string]*wire.TableVersion{}, topics: map[string]string{}, decoders: map[*change.Table]*wire.Decoder{}}
 }
 
 // load takes the shapes that the meta topic holds.
 func (s *shapes) load(m *wire.Meta) {
 	for name, v := range m.Tables {
-		s.versions[name] = v
+		s.set(name, v)
 	}
 	for name, v := range m.Views {
-		s.versions[name] = &v.Shape
+		s.set(name, &v.Shape)
 	}
+}
+
+func (s *shapes) set(name string, v *wire.TableVersion) {
+	s.versions[name] = v
+	s.topics[stream.DataTopic(s.stream, v.Table.ID)] = name
 }
 
 // announce takes the shapes of a Begin or Schema record.
@@ -37,7 +43,7 @@ func (s *shapes) announce(p *wire.Progress) {
 	for _, t := range p.Tables {
 		name := t.ID.String()
 		if v := s.versions[name]; v == nil || v.From < p.SeqFrom && !v.Table.SameShape(t) {
-			s.versions[name] = v.Next(p.SeqFrom, t)
+			s.set(name, v.Next(p.SeqFrom, t))
 		}
 	}
 }
@@ -52,11 +58,11 @@ func (s *shapes) at(table string, seq change.Seq) (*change.Table, error) {
 
 // decode turns a data record into an event. Tombstones are not passed to it.
 func (s *shapes) decode(d *stream.Data) (change.Event, error) {
-	id, ok := stream.TableOf(s.stream, d.Topic)
+	name, ok := s.topics[d.Topic]
 	if !ok {
-		return change.Event{}, fmt.Errorf("read stream %s: topic %s is none of its own", s.stream, d.Topic)
+		return change.Event{}, fmt.Errorf("read stream %s: the table of topic %s is not known", s.stream, d.Topic)
 	}
-	t, err := s.at(id.String(), d.Seq)
+	t, err := s.at(name, d.Seq)
 	if err != nil {
 		return change.Event{}, err
 	}
