@@ -75,32 +75,33 @@ func (a *apply) run(ctx context.Context) error {
 		a.committed()
 		return nil
 	}
+	var unknown *unknownOutcome
+	if errors.As(err, &unknown) {
+		a.s.checkConn(err)
+		mark, mine, readErr := a.s.readMark(ctx, a.b.Stream)
+		switch {
+		case readErr != nil:
+			err = unknown.err
+		case !mine:
+			err = fmt.Errorf("stream %s at postgres sink %s: %w", a.b.Stream, a.s.cfg.Name, sinks.ErrFenced)
+		case mark.ID == a.b.Mark.ID && mark.Incarnation == a.b.Mark.Incarnation:
+			a.committed()
+			a.st.stale = true
+			return nil
+		default:
+			err = unknown.err
+		}
+	}
 	for _, undo := range slices.Backward(a.undo) {
 		undo()
 	}
 	for tg, in := range a.inboxes {
 		tg.inboxMade = tg.inboxMade && !in.made
 	}
-	if errors.Is(err, errCareful) {
-		return err
+	if !errors.Is(err, errCareful) {
+		a.s.checkConn(err)
 	}
-	a.s.checkConn(err)
-	var unknown *unknownOutcome
-	if !errors.As(err, &unknown) {
-		return err
-	}
-	mark, mine, readErr := a.s.readMark(ctx, a.b.Stream)
-	switch {
-	case readErr != nil:
-		return unknown.err
-	case !mine:
-		return fmt.Errorf("stream %s at postgres sink %s: %w", a.b.Stream, a.s.cfg.Name, sinks.ErrFenced)
-	case mark.ID == a.b.Mark.ID && mark.Incarnation == a.b.Mark.Incarnation:
-		a.committed()
-		a.st.stale = true
-		return nil
-	}
-	return unknown.err
+	return err
 }
 
 // unknownOutcome wraps an error of COMMIT: only the destination knows what became of it.

@@ -1,0 +1,331 @@
+package sinktest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+var errCrash = errors.New("crash")
+
+// script is a history that passes through every kind of batch, and what each leaves in the tables.
+type script struct {
+	targets []sinks.Target
+	batches []*change.Batch
+	// shown[i] are the rows of each target after batches[:i].
+	shown [][][]change.Row
+}
+
+func newScript(b *bench) script {
+	tg, pg := target(orders()), target(pairs())
+	s := script{targets: []sinks.Target{tg, pg}, shown: [][][]change.Row{{nil, nil}}}
+	var o, p []change.Row
+	add := func(batch *change.Batch) {
+		s.batches = append(s.batches, batch)
+		s.shown = append(s.shown, [][]change.Row{o, p})
+	}
+	one := int64(1)
+	id := b.newID()
+	add(b.begin(id, heal, tg.Table, pg.Table))
+	add(b.chunk(id, tg.Table, change.WholeTable(), order(1, "one", "1.00"), order(2, "two", "2.00")))
+	add(b.changes(insert(pg.Table, pair(1, &one, "gone")), insert(tg.Table, order(3, "three", "3.00"))))
+	add(b.chunk(id, pg.Table, change.WholeTable(), pair(1, nil, "null")))
+	o, p = []change.Row{order(1, "one", "1.00"), order(2, "two", "2.00"), order(3, "three", "3.00")}, []change.Row{pair(1, nil, "null")}
+	add(b.end(id, tg.Table, pg.Table))
+	o, p = []change.Row{order(2, "two", "2.00"), order(3, "drei", "3.00")}, []change.Row{pair(1, &one, "one")}
+	add(b.changes(remove(tg.Table, order(1, "one", "1.00")), update(tg.Table, order(3, "three", "3.00"), order(3, "drei", "3.00")),
+		update(pg.Table, pair(1, nil, "null"), pair(1, &one, "one"))))
+	add(b.changes())
+	id = b.newID()
+	add(b.begin(id, additive, tg.Table))
+	o = []change.Row{order(2, "zwei", "2.00"), order(4, "vier", "4.00")}
+	add(b.chunk(id, tg.Table, change.WholeTable(), o...))
+	add(b.end(id, tg.Table))
+	id = b.newID()
+	add(b.begin(id, heal, tg.Table))
+	p = []change.Row{pair(1, &one, "while the other is held")}
+	add(b.changes(update(pg.Table, pair(1, &one, "one"), p[0]), insert(tg.Table, order(9, "staged", "9.00"))))
+	add(b.chunk(id, tg.Table, ints(-9, 9), order(2, "zwei", "2.00")))
+	void := b.newID()
+	add(b.begin(void, heal, tg.Table))
+	add(b.chunk(void, tg.Table, change.WholeTable(), order(2, "zwei", "2.00"), order(8, "acht", "8.00")))
+	add(b.end(id, tg.Table))
+	o = []change.Row{order(2, "zwei", "2.00"), order(8, "acht", "8.00")}
+	add(b.end(void, tg.Table))
+	for _, rows := range s.shown {
+		for i, tg := range s.targets {
+			sortRows(tg.Table, rows[i])
+		}
+	}
+	return s
+}
+
+// testKilledEverywhere runs the script with a crash at the n-th effect, for every n: a new process asks
+// Applied and goes on. After each crash the tables show what they showed before or after the batch, and
+// Applied says which.
+func testKilledEverywhere(t *testing.T, b *bench) {
+	const limit = 2000
+	steps := map[string]bool{}
+	for n := 0; ; n++ {
+		if n == limit {
+			t.Fatalf("the script has more than %d effects", limit)
+		}
+		kb := &bench{Destination: b.Destination, feed: newFeed(fmt.Sprintf("stream-%d", n))}
+		sc := newScript(kb)
+		for i := range sc.targets {
+			sc.targets[i].To += fmt.Sprintf(" %d", n)
+		}
+		if !kb.runScript(t, sc, n, steps) {
+			t.Logf("%d crash points, of %d kinds", n, len(steps))
+			return
+		}
+	}
+}
+
+// runScript reports whether the n-th effect was reached.
+func (b *bench) runScript(t *testing.T, sc script, n int, steps map[string]bool) (crashed bool) {
+	t.Helper()
+	left := n
+	hook := func(step string) error {
+		if left--; left == -1 {
+			steps[step] = true
+			return fmt.Errorf("%w %s", errCrash, step)
+		}
+		return nil
+	}
+	var s sinks.Sink
+	done := 0
+	for done < len(sc.batches) || s == nil {
+		if s == nil {
+			s = b.openOnly(t, Options{Hook: hook})
+			if err := s.Prepare(t.Context(), b.stream, sc.targets); err != nil {
+				if !errors.Is(err, errCrash) {
+					t.Fatalf("crash point %d: prepare: %v", n, err)
+				}
+				closeSink(t, s)
+				s, crashed = nil, true
+				continue
+			}
+			done = sc.index(t, applied(t, s, b.stream))
+			b.checkShown(t, sc, n, done)
+		}
+		err := s.Apply(t.Context(), sc.batches[done])
+		if err != nil {
+			if !errors.Is(err, errCrash) {
+				t.Fatalf("crash point %d: apply %s %d: %v", n, sc.batches[done].Kind, done, err)
+			}
+			closeSink(t, s)
+			s, crashed = nil, true
+			continue
+		}
+		done++
+		b.checkShown(t, sc, n, done)
+	}
+	closeSink(t, s)
+	return crashed || left < 0
+}
+
+func closeSink(t testing.TB, s sinks.Sink) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func (sc script) index(t *testing.T, m change.Mark) int {
+	t.Helper()
+	if m.IsZero() {
+		return 0
+	}
+	for i, b := range sc.batches {
+		if b.Mark == m {
+			return i + 1
+		}
+	}
+	t.Fatalf("applied says %s, which is no batch of the script", m)
+	return 0
+}
+
+func (b *bench) checkShown(t *testing.T, sc script, n, done int) {
+	t.Helper()
+	for i, tg := range sc.targets {
+		var got []change.Row
+		for _, r := range b.Rows(t, tg) {
+			got = append(got, r.Row)
+		}
+		if d := cmp.Diff(sc.shown[done][i], got, compareRows); d != "" {
+			t.Fatalf("crash point %d: %s after %d batches (-want +got):\n%s", n, tg.To, done, d)
+		}
+	}
+}
+
+// testRandom drives random histories with covers, restarts and crashes, and compares with a source that
+// applies them to a map.
+func testRandom(t *testing.T, b *bench) {
+	const histories, length = 12, 60
+	for h := range uint64(histories) {
+		rb := &bench{Destination: b.Destination, feed: newFeed(fmt.Sprintf("random-%d", h))}
+		tg := target(pairs())
+		tg.To = fmt.Sprintf("random %d", h)
+		tg.Soft = h%3 == 2
+		r := &randomHistory{bench: rb, t: t, rng: rand.New(rand.NewPCG(h, 1)), tg: tg, source: map[change.Key]change.Row{}}
+		r.run(length)
+	}
+}
+
+type randomHistory struct {
+	*bench
+	t      *testing.T
+	rng    *rand.Rand
+	tg     sinks.Target
+	source map[change.Key]change.Row
+	// shown is what the destination must show: the source as it was when the table last followed it.
+	shown  map[change.Key]change.Row
+	cover  string // that is running
+	staged bool
+	next   int64 // the first key column from which on the cover has not been read
+	sink   sinks.Sink
+	fail   int // effects until the next crash
+}
+
+func (r *randomHistory) run(length int) {
+	r.restart()
+	r.beginCover(heal)
+	for range length {
+		switch n := r.rng.IntN(10); {
+		case n < 6:
+			r.do(r.changes(r.someEvents()...))
+		case r.cover == "" && n == 6:
+			r.beginCover([]coverKind{heal, additive}[r.rng.IntN(2)])
+		case r.cover != "" && n < 9:
+			r.advanceCover()
+		case n == 9:
+			r.restart()
+		}
+		r.check()
+	}
+	for r.cover != "" {
+		r.advanceCover()
+		r.check()
+	}
+}
+
+func (r *randomHistory) hook(step string) error {
+	if r.fail--; r.fail == 0 {
+		return fmt.Errorf("%w %s", errCrash, step)
+	}
+	return nil
+}
+
+func (r *randomHistory) restart() {
+	r.fail = 1 + r.rng.IntN(60)
+	for {
+		if r.sink != nil {
+			closeSink(r.t, r.sink)
+		}
+		r.sink = r.openOnly(r.t, Options{Hook: r.hook, Memory: 1 + r.rng.IntN(4)*400})
+		err := r.sink.Prepare(r.t.Context(), r.stream, []sinks.Target{r.tg})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errCrash) {
+			r.t.Fatalf("prepare: %v", err)
+		}
+	}
+}
+
+// do applies a batch, by a new process whenever one dies.
+func (r *randomHistory) do(b *change.Batch) {
+	for {
+		err := r.sink.Apply(r.t.Context(), b)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errCrash) {
+			r.t.Fatalf("apply %s %d: %v", b.Kind, b.To, err)
+		}
+		r.restart()
+	}
+	if !r.staged {
+		r.shown = maps.Clone(r.source)
+	}
+}
+
+func (r *randomHistory) beginCover(kind coverKind) {
+	r.cover, r.next = r.newID(), -1
+	begin := r.begin(r.cover, kind, r.tg.Table)
+	r.staged = r.staged || begin.Cover.Heal
+	r.do(begin)
+}
+
+// advanceCover emits the next chunk with the source's content of now, or the end.
+func (r *randomHistory) advanceCover() {
+	const last = 6
+	if r.next >= last {
+		id := r.cover
+		r.cover, r.staged = "", false
+		r.do(r.end(id, r.tg.Table))
+		return
+	}
+	hi := r.next + 1 + r.rng.Int64N(3)
+	rg := ints(r.next, hi)
+	rg.HasLo, rg.HasHi = r.next >= 0, hi < last
+	r.next = hi
+	var rows []change.Row
+	for k, row := range r.source {
+		if rg.Contains(k) {
+			rows = append(rows, row)
+		}
+	}
+	r.do(r.chunk(r.cover, r.tg.Table, rg, rows...))
+}
+
+// someEvents changes the source and returns what it logged.
+func (r *randomHistory) someEvents() []change.Event {
+	var events []change.Event
+	for range r.rng.IntN(8) {
+		row := pair(r.rng.Int64N(6), nil, fmt.Sprintf("%d", r.rng.IntN(4)))
+		if r.rng.IntN(3) > 0 {
+			row[2] = change.IntValue(r.rng.Int64N(3))
+		}
+		key, err := r.tg.Table.RowKey(row)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		old, there := r.source[key]
+		switch n := r.rng.IntN(3); {
+		case there && n == 0:
+			events = append(events, remove(r.tg.Table, old))
+			delete(r.source, key)
+		case !there && n == 1 && len(r.source) > 0:
+			first := slices.Min(slices.Collect(maps.Keys(r.source))) // a row moves to this key
+			events = append(events, update(r.tg.Table, r.source[first], row))
+			delete(r.source, first)
+			r.source[key] = row
+		case there:
+			events = append(events, update(r.tg.Table, old, row))
+			r.source[key] = row
+		default:
+			events = append(events, insert(r.tg.Table, row))
+			r.source[key] = row
+		}
+	}
+	return events
+}
+
+func (r *randomHistory) check() {
+	r.t.Helper()
+	rows := []change.Row{}
+	for _, row := range r.shown {
+		rows = append(rows, row)
+	}
+	r.want(r.t, r.tg, rows...)
+}
