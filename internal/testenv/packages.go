@@ -235,7 +235,7 @@ func (a apt) sources(ctx context.Context) (string, error) {
 			break
 		}
 	}
-	mirror := "http://deb.debian.org/debian"
+	var mirror string
 	var list []string
 	lines := bufio.NewScanner(strings.NewReader(string(out)))
 	for lines.Scan() {
@@ -243,14 +243,17 @@ func (a apt) sources(ctx context.Context) (string, error) {
 		if len(f) != 3 || f[2] != "main" || !strings.HasPrefix(f[1], own) {
 			continue
 		}
-		if f[1] == own {
+		if f[1] == own || mirror == "" {
 			mirror = f[0]
 		}
 		list = append(list, fmt.Sprintf("deb %s%s %s main", signed, f[0], f[1]))
 	}
 	slices.Sort(list)
 	list = slices.Compact(list)
-	if a.release != own || len(list) == 0 {
+	if mirror == "" {
+		return "", fmt.Errorf("find a mirror of Debian %s: apt's sources on this machine name none; add one to /etc/apt/sources.list.d", own)
+	}
+	if a.release != own {
 		list = []string{fmt.Sprintf("deb %s%s %s main", signed, mirror, a.release)}
 	}
 	return strings.Join(list, "\n") + "\n", nil
