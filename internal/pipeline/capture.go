@@ -53,6 +53,8 @@ type Committed struct {
 	Took    time.Duration
 	// CommitMicros is the source's time of the last unit.
 	CommitMicros int64
+	// Cover of Begin, Chunk and End.
+	Cover *change.Cover
 }
 
 // TableOp is a table and an operation.
@@ -430,7 +432,7 @@ func (c *Capture) commitUnit(ctx context.Context, p wire.Progress, meta []wire.M
 	c.unit = unitState{}
 	c.lastWrite = c.clock.Now()
 	c.cfg.Observe(Committed{Stream: c.cfg.Stream, Kind: p.Kind, Units: int(p.SeqTo + 1 - p.SeqFrom), Rows: u.rows, ByTable: u.byTable,
-		Mark: mark, Took: c.lastWrite.Sub(started), CommitMicros: p.CommitMicros})
+		Mark: mark, Took: c.lastWrite.Sub(started), CommitMicros: p.CommitMicros, Cover: p.Cover})
 	return nil
 }
 

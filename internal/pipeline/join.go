@@ -65,8 +65,8 @@ type JoinConfig struct {
 	HoldCovers func() bool
 	Fail       func(point string) error
 	Observe    func(Committed)
-	// Consumed is told the rows of each input record.
-	Consumed func(rows int)
+	// Consumed is told the rows of each input batch by table.
+	Consumed func(byTable map[string]int)
 }
 
 // Join is the stage that keeps views: it reads the raw stream, writes the view stream.
@@ -127,7 +127,7 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 		cfg.Observe = func(Committed) {}
 	}
 	if cfg.Consumed == nil {
-		cfg.Consumed = func(int) {}
+		cfg.Consumed = func(map[string]int) {}
 	}
 	return &Join{cfg: cfg, engine: engine, layout: layoutOf(engine), state: d.State, newIn: d.In, newOut: d.Out, meta: d.RawMeta,
 		asker: d.Asker, asks: d.Asks, clock: d.Clock, wake: d.Wait, w: d.Writer, rows: newRowWriter(d.Writer, d.Encoder, cfg.Views)}, nil
@@ -404,28 +404,30 @@ func (j *Join) put(ctx context.Context, last *wire.Progress, next map[string]Cov
 		return err
 	}
 	p := wire.Progress{Kind: change.Changes, SeqFrom: seq, SeqTo: seq, CommitMicros: last.CommitMicros}
-	if rows == 0 {
+	if len(rows) == 0 {
 		p.Kind, p.SeqTo = change.Idle, seq-1
 	}
 	return j.commit(ctx, p, nil, m, b, rows)
 }
 
-// outputs appends the net changes of the views and returns how many there are.
-func (j *Join) outputs(ctx context.Context, b *folded, seq change.Seq, views []string) (int, error) {
+// outputs appends the net changes of the views and counts them.
+func (j *Join) outputs(ctx context.Context, b *folded, seq change.Seq, views []string) (map[TableOp]int, error) {
 	now := j.clock.Now().UnixMicro()
 	idx := 0
+	rows := map[TableOp]int{}
 	for _, name := range views {
 		for o, err := range b.batch.Outputs(name) {
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
 			ev := change.Event{Table: j.plan(name).Output, Op: o.Op, Before: o.Before, After: o.After, Seq: seq, Idx: idx}
 			if idx, err = j.rows.write(ctx, &ev, now); err != nil {
-				return 0, err
+				return nil, err
 			}
+			rows[TableOp{name, o.Op}]++
 		}
 	}
-	return idx, j.cfg.Fail("join-outputs")
+	return rows, j.cfg.Fail("join-outputs")
 }
 
 func (j *Join) plan(name string) *view.Plan {
@@ -452,7 +454,7 @@ func (j *Join) withheldBy(p *wire.Progress, next map[string]Covering) []string {
 }
 
 // commit ends a batch of the view stream and then stores the state that belongs to it.
-func (j *Join) commit(ctx context.Context, p wire.Progress, meta []wire.MetaRecord, m JoinMeta, b *folded, rows int) error {
+func (j *Join) commit(ctx context.Context, p wire.Progress, meta []wire.MetaRecord, m JoinMeta, b *folded, rows map[TableOp]int) error {
 	started := j.clock.Now()
 	p.Position, p.Views = m.In.Position, j.hashes(p.Cover)
 	in := m.In
@@ -472,8 +474,12 @@ func (j *Join) commit(ctx context.Context, p wire.Progress, meta []wire.MetaReco
 		return err
 	}
 	now := j.clock.Now()
-	j.cfg.Observe(Committed{Stream: j.cfg.Views, Kind: p.Kind, Units: int(p.SeqTo + 1 - p.SeqFrom), Rows: rows, Mark: mark,
-		Took: now.Sub(started), CommitMicros: p.CommitMicros})
+	n := 0
+	for _, k := range rows {
+		n += k
+	}
+	j.cfg.Observe(Committed{Stream: j.cfg.Views, Kind: p.Kind, Units: int(p.SeqTo + 1 - p.SeqFrom), Rows: n, ByTable: rows, Mark: mark,
+		Took: now.Sub(started), CommitMicros: p.CommitMicros, Cover: p.Cover})
 	return j.cfg.Fail("join-state-written")
 }
 

@@ -97,7 +97,7 @@ func (j *Join) begin(ctx context.Context, cover change.Cover, floor change.Seq, 
 	if err := j.w.Begin(ctx); err != nil {
 		return err
 	}
-	if err := j.commit(ctx, p, meta, m, b, 0); err != nil {
+	if err := j.commit(ctx, p, meta, m, b, nil); err != nil {
 		return err
 	}
 	j.ledger = ch.next
@@ -176,7 +176,7 @@ func (j *Join) chunk(ctx context.Context, st *wire.CoverState, name string) erro
 	part := st.Cover
 	part.Tables, part.Table, part.Range = nil, name, c.Range
 	p := wire.Progress{Kind: change.Chunk, SeqFrom: seq, SeqTo: seq, Cover: &part}
-	if err := j.commit(ctx, p, ch.meta, j.at, nil, rows); err != nil {
+	if err := j.commit(ctx, p, ch.meta, j.at, nil, map[TableOp]int{{name, change.Read}: rows}); err != nil {
 		return err
 	}
 	j.ledger = ch.next
@@ -220,7 +220,7 @@ func (j *Join) end(ctx context.Context, st *wire.CoverState) error {
 	seq := j.w.State().Seq() + 1
 	part := st.Cover
 	p := wire.Progress{Kind: change.End, SeqFrom: seq, SeqTo: seq, Cover: &part}
-	if err := j.commit(ctx, p, ch.meta, j.at, nil, 0); err != nil {
+	if err := j.commit(ctx, p, ch.meta, j.at, nil, nil); err != nil {
 		return err
 	}
 	j.ledger = ch.next

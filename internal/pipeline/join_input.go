@@ -60,12 +60,13 @@ func (j *Join) fold(ctx context.Context, recs []*stream.Record, emit []string) (
 	if err != nil {
 		return nil, m, errors.Join(err, release())
 	}
+	rows := map[string]int{}
 	for _, rec := range recs {
-		if err := j.apply(ctx, b, rec); err != nil {
+		if err := j.apply(ctx, b, rec, rows); err != nil {
 			return nil, m, errors.Join(err, f.close())
 		}
-		j.cfg.Consumed(int(rec.Rows))
 	}
+	j.cfg.Consumed(rows)
 	return f, m, nil
 }
 
@@ -91,7 +92,7 @@ func (j *Join) noting(next map[string]Covering) []change.TableID {
 	return ids
 }
 
-func (j *Join) apply(ctx context.Context, b *joiner.Batch, rec *stream.Record) error {
+func (j *Join) apply(ctx context.Context, b *joiner.Batch, rec *stream.Record, rows map[string]int) error {
 	p := rec.Progress
 	j.shapes.announce(p)
 	if rec.Skipped {
@@ -103,6 +104,7 @@ func (j *Join) apply(ctx context.Context, b *joiner.Batch, rec *stream.Record) e
 			if err != nil {
 				return err
 			}
+			rows[ev.Table.ID.String()]++
 			if err := b.Apply(&ev); err != nil {
 				return err
 			}
@@ -112,6 +114,7 @@ func (j *Join) apply(ctx context.Context, b *joiner.Batch, rec *stream.Record) e
 			b.BeginNotes(change.ParseTableID(t))
 		}
 	case change.Chunk:
+		rows[p.Cover.Table] += int(rec.Rows)
 		return b.Cover(change.ParseTableID(p.Cover.Table), p.Cover, j.shapes.events(ctx, rec))
 	case change.End:
 		for t, c := range j.at.Covering {

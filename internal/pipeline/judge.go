@@ -87,3 +87,12 @@ func Judge(err error) Verdict {
 	}
 	return Verdict{Scope: ScopeStage, Retry: true}
 }
+
+// asRetry returns the sink's own word for why it is tried again, or nil.
+func asRetry(err error) *sinks.RetryError {
+	var r *sinks.RetryError
+	if errors.As(err, &r) {
+		return r
+	}
+	return nil
+}

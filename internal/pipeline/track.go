@@ -1,0 +1,259 @@
+package pipeline
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/etlsandbox/cdc/internal/telemetry"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// Tracker knows how the daemon is doing: what each stage last did, and the metrics that say so. It is safe
+// for concurrent use.
+type Tracker struct {
+	Metrics *telemetry.Metrics
+
+	mu      sync.Mutex // guards what follows
+	streams map[string]StreamProgress
+	sinks   map[string]SinkProgress
+	covers  []CoverProgress
+	changed chan struct{}
+}
+
+// StreamProgress is where a stream stands.
+type StreamProgress struct {
+	Mark         change.Mark
+	CommitMicros int64
+}
+
+// SinkProgress is where a destination stands.
+type SinkProgress struct {
+	Mark         change.Mark
+	CommitMicros int64
+	// Lag is the age of the last transaction applied, when it was applied.
+	Lag         time.Duration
+	Quarantined int
+	// Staging are the covers that the destination stages.
+	Staging []string
+}
+
+// CoverProgress is a cover that runs, or has ended lately.
+type CoverProgress struct {
+	Cover          change.Cover
+	Stream         string
+	Chunks, Rows   int
+	Started, Ended time.Time
+}
+
+// keptCovers is how many ended covers are remembered.
+const keptCovers = 50
+
+// NewTracker returns a Tracker that counts into the metrics.
+func NewTracker(m *telemetry.Metrics) *Tracker {
+	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string]SinkProgress{}, changed: make(chan struct{})}
+}
+
+// Changed is closed at the next change of anything.
+func (t *Tracker) Changed() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changed
+}
+
+func (t *Tracker) signal() {
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// Committed counts a batch of a stream. raw says that the stream is the source's.
+func (t *Tracker) Committed(c Committed, raw bool) {
+	m := t.Metrics
+	m.Stream.Seq.WithLabelValues(c.Stream).Set(float64(c.Mark.Seq))
+	m.Stream.Batches.WithLabelValues(c.Stream).Inc()
+	m.Stream.Rows.WithLabelValues(c.Stream).Add(float64(c.Rows))
+	m.Stream.CommitSeconds.WithLabelValues(c.Stream).Observe(c.Took.Seconds())
+	if c.Rows > 0 {
+		m.Stream.BatchRows.WithLabelValues(c.Stream).Observe(float64(c.Rows))
+	}
+	for k, n := range c.ByTable {
+		switch {
+		case !raw:
+			m.Join.OutputRows.WithLabelValues(k.Table, k.Op.String()).Add(float64(n))
+		case k.Op == change.Read:
+			m.Snapshot.Rows.WithLabelValues(k.Table).Add(float64(n))
+			fallthrough
+		default:
+			m.Source.Rows.WithLabelValues(k.Table, k.Op.String()).Add(float64(n))
+		}
+	}
+	if raw && c.Kind == change.Changes {
+		m.Source.Transactions.Add(float64(c.Units))
+		if c.CommitMicros > 0 {
+			m.Source.Lag.Set(max(0, time.Since(time.UnixMicro(c.CommitMicros)).Seconds()))
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.streams[c.Stream]
+	s.Mark = c.Mark
+	if c.CommitMicros > 0 {
+		s.CommitMicros = c.CommitMicros
+	}
+	t.streams[c.Stream] = s
+	t.cover(c, raw)
+	t.signal()
+}
+
+func (t *Tracker) cover(c Committed, raw bool) {
+	if c.Cover == nil {
+		return
+	}
+	i := slices.IndexFunc(t.covers, func(p CoverProgress) bool { return p.Cover.ID == c.Cover.ID })
+	if i < 0 {
+		t.covers = append(t.covers, CoverProgress{Cover: *c.Cover, Stream: c.Stream, Started: time.Now()})
+		i = len(t.covers) - 1
+	}
+	p := &t.covers[i]
+	switch c.Kind {
+	case change.Begin:
+		p.Cover = *c.Cover
+	case change.Chunk:
+		p.Chunks++
+		p.Rows += c.Rows
+		if !slices.Contains(p.Cover.Tables, c.Cover.Table) { // it began before this process did
+			p.Cover.Tables = append(p.Cover.Tables, c.Cover.Table)
+		}
+	case change.End:
+		p.Ended = time.Now()
+	case change.Changes, change.Schema, change.Idle:
+	}
+	if raw {
+		for _, name := range p.Cover.Tables {
+			running := 0.0
+			if p.Ended.IsZero() {
+				running = 1
+			}
+			t.Metrics.Snapshot.Running.WithLabelValues(name).Set(running)
+		}
+	}
+	ended := 0
+	for _, o := range t.covers {
+		if !o.Ended.IsZero() {
+			ended++
+		}
+	}
+	if ended > keptCovers {
+		j := slices.IndexFunc(t.covers, func(o CoverProgress) bool { return !o.Ended.IsZero() })
+		t.covers = slices.Delete(t.covers, j, j+1)
+	}
+}
+
+// Consumed counts rows that the joiner has read.
+func (t *Tracker) Consumed(byTable map[string]int) {
+	for name, n := range byTable {
+		t.Metrics.Join.InputRows.WithLabelValues(name).Add(float64(n))
+	}
+}
+
+// Applied counts a batch that a destination has taken.
+func (t *Tracker) Applied(sink string, a Applied) {
+	m := t.Metrics.Sink
+	m.ApplySeconds.WithLabelValues(sink).Observe(a.Took.Seconds())
+	m.AppliedSeq.WithLabelValues(sink).Set(float64(a.Batch.Mark.Seq))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sinks[sink]
+	s.Mark = a.Batch.Mark
+	if us := a.Batch.CommitMicros; us > 0 && a.Batch.Kind == change.Changes {
+		s.CommitMicros, s.Lag = us, max(0, a.At.Sub(time.UnixMicro(us)))
+		if a.Batch.Rows > 0 {
+			m.CommitToVisible.WithLabelValues(sink).Observe(s.Lag.Seconds())
+		}
+		m.Lag.WithLabelValues(sink).Set(s.Lag.Seconds())
+	}
+	if c := a.Batch.Cover; c != nil && c.IsFor(sink) {
+		i := slices.Index(s.Staging, c.ID)
+		switch {
+		case a.Batch.Kind == change.End && i >= 0:
+			s.Staging = slices.Delete(slices.Clone(s.Staging), i, i+1)
+		case a.Batch.Kind != change.End && i < 0:
+			s.Staging = append(slices.Clone(s.Staging), c.ID)
+		}
+	}
+	t.sinks[sink] = s
+	t.signal()
+}
+
+// Resumed notes where a destination stands when its stage starts.
+func (t *Tracker) Resumed(sink string, at change.Mark) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sinks[sink]
+	s.Mark = at
+	t.sinks[sink] = s
+	t.signal()
+}
+
+// Observer returns what a sink tells of itself.
+func (t *Tracker) Observer(sink string) sinks.Observer {
+	m := t.Metrics.Sink
+	return sinks.Observer{
+		Applied: func(table string, op change.Op, n int) {
+			m.Rows.WithLabelValues(sink, table, op.String()).Add(float64(n))
+		},
+		Quarantined: func(table string, n int) {
+			m.DeadRowsTotal.WithLabelValues(sink, table).Add(float64(n))
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			s := t.sinks[sink]
+			s.Quarantined += n
+			t.sinks[sink] = s
+		},
+	}
+}
+
+// Stage notes a stage's state.
+func (t *Tracker) Stage(s StageState) {
+	up := 0.0
+	if s.State == "running" {
+		up = 1
+	}
+	if s.Sink != "" {
+		t.Metrics.Sink.Up.WithLabelValues(s.Sink).Set(up)
+		if s.State == "retrying" {
+			reason := "other"
+			if r := asRetry(s.Err); r != nil {
+				reason = r.Reason
+			}
+			t.Metrics.Sink.Retries.WithLabelValues(s.Sink, reason).Inc()
+		}
+	} else {
+		t.Metrics.StageUp.WithLabelValues(s.Name).Set(up)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.signal()
+}
+
+// Stream returns where a stream stands.
+func (t *Tracker) Stream(name string) StreamProgress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.streams[name]
+}
+
+// Sink returns where a destination stands.
+func (t *Tracker) Sink(name string) SinkProgress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sinks[name]
+}
+
+// Covers returns the covers that run or have ended lately, oldest first.
+func (t *Tracker) Covers() []CoverProgress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.covers)
+}
