@@ -28,6 +28,7 @@ var layers = []struct {
 	{"internal/pipeline", 3},
 	{"internal", 2},
 	{"cmd", 4},
+	{"examples", 1}, // other people's programs: they may share the vocabulary, no more
 }
 
 // neighbours are the imports within a layer that are meant.
@@ -39,7 +40,7 @@ var reserved = []struct {
 	trees   []string
 	because string
 }{
-	{"github.com/twmb/franz-go", []string{"internal/stream", "internal/testenv", "cmd"}, "changes travel in streams only, and internal/stream is the one that speaks Kafka"},
+	{"github.com/twmb/franz-go", []string{"internal/stream", "internal/testenv", "cmd", "examples"}, "changes travel in streams only, and internal/stream is the one that speaks Kafka"},
 	{"github.com/cockroachdb/pebble", []string{"statestore"}, "statestore is the one that knows Pebble"},
 	{"github.com/go-mysql-org/go-mysql", []string{"cdc", "cmd"}, "capture is the one that reads a binary log"},
 	{"github.com/jackc/pgx", []string{"sinks/postgres", "internal", "cmd"}, "a driver belongs to its sink"},

@@ -210,7 +210,7 @@ func imports(s source, path string) bool {
 }
 
 func checkEnvironment(s source) []string {
-	if s.test() || s.in("cmd/cdc", "internal/testenv") {
+	if s.test() || s.in("cmd/cdc", "internal/testenv", "examples") {
 		return nil
 	}
 	var problems []string
