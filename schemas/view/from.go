@@ -163,8 +163,8 @@ func splitAnd(e ast.ExprNode) []ast.ExprNode {
 // A COLLATE on either side is part of the comparison and comes with the nodes.
 func (c *compiler) pairOf(cj conjunct) (p columnPair, eq *comparison, ok bool, err error) {
 	if cj.using != nil {
-		eq, err = newComparison("=", c.scope.columnNode(cj.using.a.input, cj.using.a.col), c.scope.columnNode(cj.using.b.input, cj.using.b.col))
-		return *cj.using, eq, true, refuseIn(err, cj.using.at)
+		eq, err = c.usingNode(cj)
+		return *cj.using, eq, true, err
 	}
 	b, isBinary := cj.expr.(*ast.BinaryOperationExpr)
 	if !isBinary || b.Op != opcode.EQ || !isColumn(b.L) || !isColumn(b.R) {
@@ -180,6 +180,16 @@ func (c *compiler) pairOf(cj conjunct) (p columnPair, eq *comparison, ok bool, e
 		return p, nil, false, nil
 	}
 	return columnPair{ref{l.input, l.col}, ref{r.input, r.col}, b.OriginTextPosition()}, eq, true, nil
+}
+
+// usingNode builds an equality that USING made.
+func (c *compiler) usingNode(cj conjunct) (*comparison, error) {
+	a, b := cj.using.a, cj.using.b
+	eq, err := newComparison("=", c.scope.columnNode(a.input, a.col), c.scope.columnNode(b.input, b.col))
+	if err == nil {
+		err = c.builder(cj.lo, cj.hi).needComparison("=", eq.l, eq.r, eq.by)
+	}
+	return eq, refuseIn(err, cj.using.at)
 }
 
 func isColumn(e ast.ExprNode) bool {

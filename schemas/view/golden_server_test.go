@@ -213,6 +213,13 @@ func serverValue(s string, t change.Type) (change.Value, error) {
 		n, err := strconv.ParseInt(s, 10, 64)
 		return change.IntValue(n), err
 	case change.Uint:
+		if t.Name == "bit" {
+			n := uint64(0)
+			for i := range len(s) {
+				n = n<<8 | uint64(s[i])
+			}
+			return change.UintValue(n), nil
+		}
 		n, err := strconv.ParseUint(s, 10, 64)
 		return change.UintValue(n), err
 	case change.Decimal:
@@ -227,6 +234,8 @@ func serverValue(s string, t change.Type) (change.Value, error) {
 	case change.Double:
 		f, err := strconv.ParseFloat(s, 64)
 		return change.DoubleValue(f), err
+	case change.JSON:
+		return change.JSONValue(s), nil
 	case change.Bytes:
 		return change.BytesValue([]byte(s)), nil
 	case change.Date:

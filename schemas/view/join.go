@@ -230,13 +230,19 @@ func (c *compiler) order(lefts map[int]*leftJoin) ([]int, error) {
 
 func (c *compiler) builderFor(cj conjunct) (node, error) {
 	if cj.using != nil {
-		return newComparison("=", c.scope.columnNode(cj.using.a.input, cj.using.a.col), c.scope.columnNode(cj.using.b.input, cj.using.b.col))
+		return c.usingNode(cj)
 	}
 	n, err := c.builder(cj.lo, cj.hi).build(cj.expr)
 	if err != nil {
 		return nil, err
 	}
-	return n, refuseIn(condition(n), cj.expr.OriginTextPosition())
+	if err := condition(n); err != nil {
+		return nil, refuseIn(err, cj.expr.OriginTextPosition())
+	}
+	if k := n.info().class; k == classDecimal || k == classDouble {
+		return newIsTruth(n, true, false)
+	}
+	return n, nil
 }
 
 // place puts sources, pool, edges and left joins into the order, and makes the plan's inputs.

@@ -23,7 +23,8 @@ type Plan struct {
 	// (an inner join onto the nullable side of a LEFT JOIN makes that one inner). So the inputs that are
 	// not Left form a connected tree of their own, and the Left ones hang below it.
 	Inputs []Input
-	// Where filters joined tuples; nil is true. NULL counts as false.
+	// Where filters joined tuples; nil is true. Conditions (Where, Filter, OnFilter) give integers: 0 is
+	// false, NULL counts as false, everything else is true; see Holds.
 	Where Expr
 	// Select holds one expression per column of Output.
 	Select []Expr
