@@ -44,7 +44,8 @@ type Batch struct {
 	moved   *change.Event // a delete that waits for the insert of its KeyMoved pair
 	acc     accumulator
 	scratch Scratch
-	spills  uint64
+	spilled []bool // per view: outputs are in scratch
+	spills  uint64 // parts moved to scratch
 	keyBuf  []byte
 	joinBuf []byte
 	joinOld []byte
@@ -62,8 +63,10 @@ type overlay struct {
 	note    bool
 	clear   bool // notes are cleared by this batch
 	noted   map[string]struct{}
-	loaded  int // entries of list before this are loaded
-	sorted  bool
+	// notesMoved: scratch holds further notes.
+	notesMoved bool
+	loaded     int // entries of list before this are loaded
+	sorted     bool
 }
 
 // entry is one changed row.

@@ -91,7 +91,7 @@ func (b *Batch) entriesIn(t *table, r change.KeyRange) map[string]*entry {
 func (b *Batch) BeginNotes(id change.TableID) {
 	if t := b.e.byID[id]; t != nil {
 		o := &b.tables[t.slot]
-		o.clear, o.noted = true, nil
+		o.clear, o.noted, o.notesMoved = true, nil, false
 	}
 }
 
@@ -102,21 +102,47 @@ func (b *Batch) Sweep(id change.TableID) error {
 	if t == nil {
 		return nil
 	}
-	o := &b.tables[t.slot]
-	var stale [][]byte
-	var failed error
-	scan := func(yield func(key []byte, row change.Row) bool) error {
-		return b.state.Rows(t.slot, nil, nil, yield)
+	var from []byte
+	for {
+		stale, next, err := b.staleRows(t, from)
+		if err != nil {
+			return fmt.Errorf("sweep %s: %w", id, err)
+		}
+		for _, key := range stale {
+			n := b.entry(t, key)
+			if n.touched() {
+				continue // streamed in this batch
+			}
+			b.set(t, n, nil)
+			if err := b.spillIfFull(); err != nil {
+				return err
+			}
+		}
+		if next == nil {
+			break
+		}
+		from = next
 	}
-	err := scan(func(key []byte, _ change.Row) bool {
-		if _, ok := o.noted[string(key)]; ok {
-			return true
+	o := &b.tables[t.slot]
+	o.note, o.noted, o.notesMoved, o.clear = false, nil, false, true
+	return nil
+}
+
+// sweepRows is how many stale rows are looked for at once.
+const sweepRows = 10_000
+
+// staleRows returns stored rows from a key on that were not noted, and where to go on, nil at the end.
+func (b *Batch) staleRows(t *table, from []byte) (stale [][]byte, next []byte, err error) {
+	o := &b.tables[t.slot]
+	var failed error
+	err = b.state.Rows(t.slot, from, nil, func(key []byte, _ change.Row) bool {
+		if len(stale) == sweepRows {
+			next = append([]byte{}, key...)
+			return false
 		}
 		var noted bool
-		if !o.clear {
-			if noted, failed = b.base.Noted(t.slot, key); failed != nil {
-				return false
-			}
+		if noted, failed = b.noted(t, o, key); failed != nil {
+			return false
 		}
 		if !noted {
 			stale = append(stale, append([]byte(nil), key...))
@@ -126,19 +152,21 @@ func (b *Batch) Sweep(id change.TableID) error {
 	if err == nil {
 		err = failed
 	}
-	if err != nil {
-		return fmt.Errorf("sweep %s: %w", id, err)
+	return stale, next, err
+}
+
+func (b *Batch) noted(t *table, o *overlay, key []byte) (bool, error) {
+	if _, ok := o.noted[string(key)]; ok {
+		return true, nil
 	}
-	for _, key := range stale {
-		n := b.entry(t, key)
-		if n.touched() {
-			continue // streamed in this batch
-		}
-		b.set(t, n, nil)
-		if err := b.spillIfFull(); err != nil {
-			return err
+	if o.notesMoved {
+		k := append(scratchPrefix(nil, scratchNote, t.slot), key...)
+		if _, ok, err := b.scratch.Get(k); ok || err != nil {
+			return ok, err
 		}
 	}
-	o.note, o.noted, o.clear = false, nil, true
-	return nil
+	if o.clear {
+		return false, nil
+	}
+	return b.base.Noted(t.slot, key)
 }

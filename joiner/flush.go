@@ -1,6 +1,7 @@
 package joiner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,7 +64,16 @@ func (b *Batch) flushNotes(w Writer, t *table) error {
 			return err
 		}
 	}
-	return nil
+	if !o.notesMoved {
+		return nil
+	}
+	var failed error
+	lo := scratchPrefix(nil, scratchNote, t.slot)
+	err := b.scratch.Range(lo, prefixEnd(nil, lo), func(key, _ []byte) bool {
+		failed = w.Note(t.slot, key[scratchPrefixSize:])
+		return failed == nil
+	})
+	return errors.Join(failed, err)
 }
 
 // flushRow writes the difference between two versions of a row and of its index entries.

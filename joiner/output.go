@@ -79,7 +79,7 @@ func (b *Batch) Outputs(name string) iter.Seq2[Output, error] {
 			yield(Output{}, fmt.Errorf("evaluate view %s: %w", name, err))
 			return
 		}
-		if b.scratch != nil && b.spilledView(v) {
+		if b.spilledView(v) {
 			b.spilledOutputs(v, yield)
 			return
 		}

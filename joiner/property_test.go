@@ -69,6 +69,10 @@ func newHarness(seed int64) (*harness, error) {
 		return nil, fmt.Errorf("%w\n%s", err, w.describe())
 	}
 	h := &harness{world: w, e: e, src: oracle.NewSource(w.shapes), state: memstate.New(), folded: map[string]map[change.Key]change.Row{}}
+	if w.r.Intn(2) == 0 {
+		h.opts.Limit = 200 + w.r.Intn(3000)
+		h.opts.Scratch = func() (joiner.Scratch, error) { return memstate.NewScratch(), nil }
+	}
 	for _, p := range w.plans {
 		h.folded[p.Name] = map[change.Key]change.Row{}
 	}

@@ -167,6 +167,12 @@ func (v *viewState) phases() []phase {
 // start is the first possible key of the phase, for all but the deepest one.
 func (p phase) start() change.Key { return change.Key(p.nulls + "\x01") }
 
+// meets reports whether keys that begin with the phase's NULLs can lie in the range.
+func (p phase) meets(r change.KeyRange) bool {
+	above := r.HasLo && string(r.Lo) > p.nulls && !strings.HasPrefix(string(r.Lo), p.nulls)
+	return !above && (!r.HasHi || string(r.Hi) > p.nulls)
+}
+
 // Scan evaluates the first chunk of what r covers of the view, from the state alone. Covering a range is
 // calling Scan again with r.Lo set to the chunk's Range.Hi until Last. The state must not change until
 // the chunk is closed.
@@ -230,6 +236,9 @@ func (sc *scanner) run() error {
 func (sc *scanner) walk(p phase) error {
 	w := sc.b.walker(sc.v)
 	w.emit = func() error { return sc.collect(w) }
+	if !p.meets(sc.r) {
+		return nil
+	}
 	input, lo, hi := 0, []byte(nil), []byte(nil)
 	if p.group != nil {
 		input = p.group.input

@@ -45,7 +45,7 @@ func (h *harness) scanAll(name string, r change.KeyRange, o joiner.ScanOptions) 
 			return rows, chunks, nil
 		}
 		if !c.Range.HasHi || c.Range.Hi <= rest.Lo && rest.HasLo {
-			return nil, 0, fmt.Errorf("chunk %+v makes no progress from %+v", c.Range, rest)
+			return nil, 0, fmt.Errorf("chunk %x..%x makes no progress from %x", c.Range.Lo, c.Range.Hi, rest.Lo)
 		}
 		rest.Lo, rest.HasLo = c.Range.Hi, true
 	}
@@ -71,7 +71,7 @@ func TestScanEqualsOracle(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			got, chunks, err := h.scanAll(p.Name, change.WholeTable(), joiner.ScanOptions{Rows: 1 + h.r.Intn(5)})
+			got, chunks, err := h.scanAll(p.Name, change.WholeTable(), h.scanOptions())
 			if err == nil {
 				err = same(got, want)
 			}
@@ -90,6 +90,10 @@ func TestScanEqualsOracle(t *testing.T) {
 	if several == 0 {
 		t.Error("no scan had several chunks")
 	}
+}
+
+func (h *harness) scanOptions() joiner.ScanOptions {
+	return joiner.ScanOptions{Rows: 1 + h.r.Intn(5), Limit: h.opts.Limit, Scratch: h.opts.Scratch}
 }
 
 // scanPart scans a range between two keys, which need not be those of rows.
@@ -118,7 +122,7 @@ func (h *harness) scanPart(name string, all map[change.Key]change.Row) error {
 			want[k] = row
 		}
 	}
-	got, _, err := h.scanAll(name, r, joiner.ScanOptions{Rows: 1 + h.r.Intn(5)})
+	got, _, err := h.scanAll(name, r, h.scanOptions())
 	if err == nil {
 		err = same(got, want)
 	}
