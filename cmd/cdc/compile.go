@@ -88,11 +88,11 @@ func (c catalog) Table(name change.TableID) (*change.Table, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, fmt.Errorf("table %s is not captured: it does not exist, the account may not read it, or source.tables leaves it out", name)
+		return nil, errors.New("it is not captured: it does not exist, the account may not read it, or source.tables leaves it out")
 	}
 	var in []string
 	for _, t := range found {
 		in = append(in, t.ID.String())
 	}
-	return nil, fmt.Errorf("table %s is in several databases: write one of %s", name, strings.Join(in, ", "))
+	return nil, fmt.Errorf("it is in several databases: write %s", strings.Join(in, " or "))
 }

@@ -70,7 +70,7 @@ func explain(err error) string {
 	case err == nil, errors.As(err, &s) && s.err == nil:
 		return ""
 	case errors.As(err, &problems):
-		return problems.Error()
+		return "the configuration is wrong:\n" + problems.Error()
 	case errors.Is(err, admin.ErrUnreachable):
 		return err.Error() + "\nstart it with `cdc run`, or say where it is with --config or --addr"
 	case errors.Is(err, context.DeadlineExceeded):

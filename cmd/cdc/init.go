@@ -37,7 +37,11 @@ written into the file.`,
 				dir = args[0]
 			}
 			if source == "" {
-				return a.writeExample(dir, exampleConfig)
+				if err := a.writeExample(dir, exampleConfig); err != nil {
+					return err
+				}
+				a.say("\nNext: fill in source and sinks, then `cdc config check`, `cdc doctor`, `cdc run`.")
+				return nil
 			}
 			return a.initFrom(cmd, dir, source)
 		},
@@ -71,6 +75,7 @@ func (a *app) initFrom(cmd *cobra.Command, dir, source string) error {
 		a.say("\nNot all of them can be captured:\n%s", found.Unsupported)
 	}
 	a.say("\nRun on the server, as its administrator; `cdc doctor` tells what is still missing:\n\n%s", strings.Join(serverLines(s, found), "\n"))
+	a.say("\nNext: fill in the sinks, then `cdc config check`, `cdc doctor`, `cdc run`.")
 	return nil
 }
 
@@ -147,7 +152,6 @@ func (a *app) writeExample(dir, text string) error {
 	if written == 0 {
 		return errors.New("nothing to write: name another folder, as in `cdc init DIR`")
 	}
-	a.say("\nNext: fill in source and sinks, then `cdc config check`, `cdc doctor`, `cdc run`.")
 	return nil
 }
 

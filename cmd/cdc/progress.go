@@ -14,6 +14,7 @@ import (
 type progress struct {
 	out  io.Writer
 	now  func() time.Time
+	from time.Time     // when the work began
 	pool *mpb.Progress // nil: lines
 	bars map[string]*mpb.Bar
 	last map[string]time.Time
@@ -23,7 +24,7 @@ type progress struct {
 const lineEvery = 10 * time.Second
 
 func (a *app) newProgress() *progress {
-	p := &progress{out: a.stderr, now: time.Now, bars: map[string]*mpb.Bar{}, last: map[string]time.Time{}}
+	p := &progress{out: a.stderr, now: time.Now, from: time.Now(), bars: map[string]*mpb.Bar{}, last: map[string]time.Time{}}
 	switch {
 	case a.quiet:
 		p.out = nil
@@ -40,18 +41,23 @@ func (p *progress) show(name string, done, of uint64) {
 	case p.pool != nil:
 		p.bar(name).SetTotal(int64(max(of, done+1)), false)
 		p.bar(name).SetCurrent(int64(done))
-	case p.now().Sub(p.last[name]) >= lineEvery:
-		first := p.last[name].IsZero()
+	case p.due(name):
 		p.last[name] = p.now()
-		if first && done == 0 {
-			return // nothing to tell yet; the next line comes in 10 s
-		}
 		if of > 0 {
 			fmt.Fprintf(p.out, "%s: %d of about %d rows\n", name, done, of)
 			return
 		}
 		fmt.Fprintf(p.out, "%s: %d rows\n", name, done)
 	}
+}
+
+// due reports whether it is time for a line about a piece of work. Short work gets none.
+func (p *progress) due(name string) bool {
+	last := p.last[name]
+	if last.IsZero() {
+		last = p.from
+	}
+	return p.now().Sub(last) >= lineEvery
 }
 
 func (p *progress) bar(name string) *mpb.Bar {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -135,6 +136,10 @@ line, column, the reason and the way out. Exit status 1 when the view does not c
 				return err
 			}
 			v := views[0]
+			var reason *view.Error
+			if v.Err != nil && !errors.As(v.Err, &reason) {
+				return v.Err // not about the view's SQL
+			}
 			if a.json {
 				if err := a.printJSON(summarize(c, v)); err != nil {
 					return err
