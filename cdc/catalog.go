@@ -218,7 +218,7 @@ func (c *catalog) columns(ctx context.Context, conn *sql.Conn) error {
 			}
 			t, ok := d.Type()
 			if !ok {
-				c.bad = append(c.bad, &UnsupportedColumn{Table: id, Column: field.Name, Type: r[4].String})
+				c.bad = append(c.bad, &UnsupportedColumn{Table: id, Column: field.Name, Type: d.String()})
 				c.broken[id] = true
 			}
 			field.Column = len(l.Table.Columns)

@@ -3,6 +3,7 @@ package cdc
 import (
 	"strings"
 
+	"github.com/etlsandbox/cdc/cdc/charset"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
@@ -12,6 +13,14 @@ type Declared struct {
 	Full                               string // COLUMN_TYPE
 	Length, Precision, Scale, Fraction int
 	Charset, Collation                 string
+}
+
+// String is the declaration with its character set, as it belongs into a message.
+func (d Declared) String() string {
+	if d.Charset == "" {
+		return d.Full
+	}
+	return d.Full + " character set " + d.Charset
 }
 
 // Type maps the declaration to a type of ours; ok is false when the type is not supported.
@@ -60,6 +69,10 @@ func (d Declared) Type() (t change.Type, ok bool) {
 	}
 	if t.Kind == change.String && t.Charset == "" {
 		t.Charset, t.Collation = "binary", "binary"
+	}
+	if t.Kind == change.String {
+		_, ok = charset.Of(t.Charset)
+		return t, ok
 	}
 	return t, true
 }

@@ -24,7 +24,7 @@ func integerCases() []columnCase {
 	for typ, bits := range map[string]uint{"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INT": 32, "BIGINT": 64} {
 		lo, hi := -int64(1)<<(bits-1), int64(1)<<(bits-1)-1
 		cs = append(cs, columnCase{typ: typ, values: []string{fmt.Sprint(lo), fmt.Sprint(hi), "0", "-1", "1", fmt.Sprint(lo + 1)}},
-			columnCase{typ: typ + " UNSIGNED", values: []string{"0", "1", fmt.Sprint(uint64(1)<<(bits-1)), fmt.Sprint(^uint64(0) >> (64 - bits))}})
+			columnCase{typ: typ + " UNSIGNED", values: []string{"0", "1", fmt.Sprint(uint64(1) << (bits - 1)), fmt.Sprint(^uint64(0) >> (64 - bits))}})
 	}
 	return append(cs,
 		columnCase{typ: "INT(5) UNSIGNED ZEROFILL", values: []string{"0", "42", "4294967295"}},
