@@ -20,14 +20,15 @@ func ProgressTopic(stream string) string { return stream + ".progress" }
 // MetaTopic is the stream's meta topic: one partition, compacted.
 func MetaTopic(stream string) string { return stream + ".meta" }
 
-// DataTopic is the topic of a captured table or of a view.
-func DataTopic(stream string, id change.TableID) string { return stream + "." + id.String() }
-
-// TableOf is the inverse of DataTopic.
-func TableOf(stream, topic string) (change.TableID, bool) {
-	name, ok := strings.CutPrefix(topic, stream+".")
-	if !ok || name == "" {
-		return change.TableID{}, false
-	}
-	return change.ParseTableID(name), true
+// DataTopic is the topic of a captured table or of a view. As Debezium does, it writes _ for every
+// character that Kafka does not allow in a name, so two tables may get the same one: kafka.Ensure refuses
+// that.
+func DataTopic(stream string, id change.TableID) string {
+	return stream + "." + strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		}
+		return '_'
+	}, id.String())
 }
