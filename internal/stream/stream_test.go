@@ -302,7 +302,7 @@ func TestIncarnation(t *testing.T) {
 	w.b.Sync()
 	w.changes(wr, 1, 40)
 	w.b.PowerCut(func(n int) int { w.ids++; return w.ids % n }, true, 2) // some partitions lose the last transaction
-	w.now = w.now.Add(-time.Hour)                                       // and the clock was set back
+	w.now = w.now.Add(-time.Hour)                                        // and the clock was set back
 	nw := w.writer("b", 0)
 	st, err := nw.Start(t.Context())
 	if err != nil {
