@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // Fetch makes sure that the program files of these kinds of servers are here,
@@ -28,38 +29,40 @@ func (e *Env) Fetch(ctx context.Context, kinds ...string) error {
 	return errors.Join(errs...)
 }
 
-func (e *Env) fetchOne(ctx context.Context, kind string, finders []finder) error {
+func (e *Env) fetchOne(ctx context.Context, kind string, finders []namedFinder) error {
 	missing := &MissingError{Kind: kind}
-	for _, find := range finders {
-		in, err := find(ctx, e)
+	for _, f := range finders {
+		in, err := f.find(ctx, e)
 		if err == nil {
-			e.logf("%s: %s", kind, in.server.path)
+			e.logf("%s: %s (from %s)", kind, in.server.path, f.from)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("fetch %s: %w", kind, err)
 		}
-		missing.Tried = append(missing.Tried, err)
+		missing.Tried = append(missing.Tried, fmt.Errorf("%s: %w", f.from, err))
 	}
 	return missing
 }
 
 // findersOf returns the variable with a kind's address, and where to look for
 // its program files.
-func findersOf(kind string) (address string, finders []finder, err error) {
+func findersOf(kind string) (address string, finders []namedFinder, err error) {
 	switch kind {
 	case KindMariaDB:
-		return mariadbFlavor.env, []finder{mariadbFlavor.onMachine, mariadbFlavor.inPackages}, nil
+		return mariadbFlavor.env, mariadbFlavor.finders, nil
 	case KindMySQL:
-		return mysqlFlavor.env, []finder{mysqlFlavor.onMachine, mysqlFlavor.inPackages}, nil
+		return mysqlFlavor.env, mysqlFlavor.finders, nil
+	case KindMySQL57:
+		return mysql57Flavor.env, mysql57Flavor.finders, nil
 	case KindPostgres:
-		return postgresAddress, []finder{postgresOnMachine, postgresInPackages}, nil
+		return postgresAddress, postgresFinders, nil
 	case KindKafka:
-		return kafkaAddress, []finder{func(ctx context.Context, e *Env) (installation, error) {
+		return kafkaAddress, []namedFinder{{fromPackages, func(ctx context.Context, e *Env) (installation, error) {
 			java, _, err := e.kafkaFiles(ctx)
 			return installation{server: java}, err
-		}}, nil
+		}}}, nil
 	default:
-		return "", nil, fmt.Errorf("unknown kind of server %q; there are %s, %s, %s and %s", kind, KindMariaDB, KindMySQL, KindPostgres, KindKafka)
+		return "", nil, fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(Kinds(), ", "))
 	}
 }

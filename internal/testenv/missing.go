@@ -10,9 +10,15 @@ import (
 const (
 	KindMariaDB  = "mariadb"
 	KindMySQL    = "mysql"
+	KindMySQL57  = "mysql57" // the oldest supported; KindMySQL falls back to it
 	KindPostgres = "postgres"
 	KindKafka    = "kafka"
 )
+
+// Kinds lists all kinds.
+func Kinds() []string {
+	return []string{KindMariaDB, KindMySQL, KindMySQL57, KindPostgres, KindKafka}
+}
 
 // MissingError says that no source had the server. It lists what was tried
 // and what to install.
@@ -41,6 +47,8 @@ var wayOut = map[string]string{
 	KindMySQL: "connect the machine to a Debian mirror (nothing will be installed); " +
 		"install MySQL 5.7 or later so that mysqld is on PATH; " +
 		"set CDC_TEST_MYSQL=user:password@tcp(host:port)/",
+	KindMySQL57: "install npm and connect the machine to its registry and to a Debian mirror (nothing will be installed); " +
+		"set CDC_TEST_MYSQL57=user:password@tcp(host:port)/",
 	KindPostgres: "connect the machine to a Debian mirror (nothing will be installed); " +
 		"install PostgreSQL 15 or later (apt-get install postgresql also starts a server on port 5432); " +
 		"set CDC_TEST_POSTGRES=postgres://user:password@host:port/postgres",

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -99,88 +97,26 @@ func (s *MySQLServer) version(ctx context.Context, _ *Server) (string, error) {
 	return v, nil
 }
 
-// flavor is what differs between MariaDB and MySQL.
-type flavor struct {
-	kind   string
-	env    string // variable with an address
-	recipe recipe
-	// programs are names to look for on the machine.
-	programs []string
-	// owns tells by `--version` whether a program is of this flavor.
-	owns func(version string) bool
-	// prepare fills an empty data folder and makes the users.
-	prepare func(ctx context.Context, e *Env, in installation, dir string, base []string, password string) error
-	args    []string
-	image   string
-}
-
-func isMariaDB(version string) bool { return strings.Contains(version, "MariaDB") }
-
-// commonArgs are set on both flavors: what the capture of changes needs, what
-// keeps an acknowledged commit through a kill, and a small footprint.
-var commonArgs = []string{
-	"--bind-address=127.0.0.1",
-	"--server-id=1",
-	"--log-bin=binlog",
-	"--binlog-format=ROW",
-	"--binlog-row-image=FULL",
-	"--binlog-row-metadata=FULL",
-	"--sync-binlog=1",
-	"--innodb-flush-log-at-trx-commit=1",
-	"--innodb-buffer-pool-size=64M",
-	"--performance-schema=OFF",
-	"--skip-name-resolve",
-	"--character-set-server=utf8mb4",
-	"--max-allowed-packet=64M",
-}
-
-var mariadbFlavor = flavor{
-	kind:     KindMariaDB,
-	env:      "CDC_TEST_MARIADB",
-	recipe:   recipe{kind: KindMariaDB, packages: []string{"mariadb-server-core"}},
-	programs: []string{"mariadbd", "mysqld"},
-	owns:     isMariaDB,
-	prepare:  prepareMariaDB,
-	args: append([]string{
-		"--gtid-strict-mode=ON",
-		"--gtid-domain-id=0",
-		"--log-slave-updates=ON",
-		"--binlog-annotate-row-events=ON",
-		"--innodb-log-file-size=64M",
-	}, commonArgs...),
-	image: "mariadb:10.11",
-}
-
-var mysqlFlavor = flavor{
-	kind: KindMySQL,
-	env:  "CDC_TEST_MYSQL",
-	recipe: recipe{
-		kind: KindMySQL, release: sid, packages: []string{"mysql-server-core"},
-		skip: []string{"mysql-client"},
-	},
-	programs: []string{"mysqld"},
-	owns:     func(version string) bool { return !isMariaDB(version) },
-	prepare:  prepareMySQL,
-	args: append([]string{
-		"--gtid-mode=ON",
-		"--enforce-gtid-consistency=ON",
-		"--mysqlx=OFF",
-	}, commonArgs...),
-	image: "mysql:8.4",
-}
-
 func (e *Env) startMySQL(ctx context.Context, f flavor, from sourceRule, extra []string) (*MySQLServer, error) {
 	s := &MySQLServer{
 		Server: &Server{Kind: f.kind, env: e},
-		Flavor: f.kind, User: adminUser, Password: e.password,
+		Flavor: f.family, User: adminUser, Password: e.password,
 	}
 	s.alive = s.version
-	if err := e.obtain(ctx, s.Server, from, []source{
-		{fromEnvironment, func(ctx context.Context) error { return s.connect(ctx, f) }},
-		{fromMachine, func(ctx context.Context) error { return s.runFound(ctx, f, f.onMachine, extra) }},
-		{fromPackages, func(ctx context.Context) error { return s.runFound(ctx, f, f.inPackages, extra) }},
-		{fromContainer, func(ctx context.Context) error { return s.runContainer(ctx, f, extra) }},
-	}); err != nil {
+	sources := []source{{fromEnvironment, func(ctx context.Context) error { return s.connect(ctx, f) }}}
+	for _, finder := range f.finders {
+		sources = append(sources, source{finder.from, func(ctx context.Context) error {
+			in, err := finder.find(ctx, e)
+			if err != nil {
+				return err
+			}
+			return s.run(ctx, f, in, extra)
+		}})
+	}
+	if f.image != "" {
+		sources = append(sources, source{fromContainer, func(ctx context.Context) error { return s.runContainer(ctx, f, extra) }})
+	}
+	if err := e.obtain(ctx, s.Server, from, sources); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -209,55 +145,6 @@ func (s *MySQLServer) connect(ctx context.Context, f flavor) error {
 	return err
 }
 
-// onMachine looks for a server that somebody installed.
-func (f flavor) onMachine(ctx context.Context, _ *Env) (installation, error) {
-	for _, name := range f.programs {
-		path, ok := lookProgram(name, "/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin")
-		if !ok {
-			continue
-		}
-		out, err := exec.CommandContext(ctx, path, "--version").Output()
-		if err != nil || !f.owns(string(out)) {
-			continue
-		}
-		return installation{server: program{path: path}}, nil
-	}
-	return installation{}, fmt.Errorf("%w: no %s on PATH or in /usr/sbin", errNotHere, strings.Join(f.programs, " or "))
-}
-
-// inPackages unpacks a server into the cache, unless it is there.
-func (f flavor) inPackages(ctx context.Context, e *Env) (installation, error) {
-	const server = "usr/sbin/"
-	name := f.programs[0]
-	u, err := e.fetch(ctx, f.recipe, func(u unpacked) error {
-		p, err := u.program(server + name)
-		if err != nil {
-			return err
-		}
-		out, err := p.command("--version").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("run the unpacked %s: %w: %s", name, err, strings.TrimSpace(string(out)))
-		}
-		return nil
-	})
-	if err != nil {
-		return installation{}, err
-	}
-	p, err := u.program(server + name)
-	if err != nil {
-		return installation{}, err
-	}
-	return installation{server: p, root: u.root}, nil
-}
-
-func (s *MySQLServer) runFound(ctx context.Context, f flavor, find finder, extra []string) error {
-	in, err := find(ctx, s.env)
-	if err != nil {
-		return err
-	}
-	return s.run(ctx, f, in, extra)
-}
-
 // run prepares a data folder and starts the server of an installation on it.
 func (s *MySQLServer) run(ctx context.Context, f flavor, in installation, extra []string) error {
 	dir, err := s.env.newServerDir(f.kind)
@@ -275,7 +162,7 @@ func (s *MySQLServer) run(ctx context.Context, f flavor, in installation, extra 
 			// MariaDB has its plugins elsewhere, in packages that we do not need.
 			"--plugin-dir="+filepath.Join(in.root, "usr/lib/mysql/plugin"))
 	}
-	if f.kind == KindMySQL {
+	if f.family == KindMySQL {
 		base = append(base, "--secure-file-priv=NULL") // its default folder does not exist here
 	}
 	if err := f.prepare(ctx, s.env, in, dir, base, s.Password); err != nil {
@@ -289,98 +176,4 @@ func (s *MySQLServer) run(ctx context.Context, f flavor, in installation, extra 
 	}
 	s.engine, s.dir = l, dir
 	return s.begin(ctx, extra)
-}
-
-// users makes the administrator and gives root a password, too.
-func users(password string) []string {
-	return []string{
-		"CREATE USER '" + adminUser + "'@'%' IDENTIFIED BY '" + password + "';",
-		"GRANT ALL PRIVILEGES ON *.* TO '" + adminUser + "'@'%' WITH GRANT OPTION;",
-		"ALTER USER 'root'@'localhost' IDENTIFIED BY '" + password + "';",
-	}
-}
-
-// prepareMariaDB does what mariadb-install-db does, which is not part of the
-// server's package: it feeds the system tables' SQL to a bootstrap server.
-func prepareMariaDB(ctx context.Context, e *Env, in installation, dir string, base []string, password string) error {
-	shares := []string{filepath.Join(in.root, "usr/share/mysql"), filepath.Join(in.root, "usr/share/mariadb")}
-	if in.root == "" {
-		prefix := filepath.Dir(filepath.Dir(in.server.path))
-		shares = append(shares, filepath.Join(prefix, "share/mysql"), filepath.Join(prefix, "share/mariadb"))
-	}
-	script := []string{
-		"CREATE DATABASE IF NOT EXISTS mysql;", "USE mysql;",
-		"SET @auth_root_socket=NULL;", "SET @skip_auth_anonymous=1;",
-	}
-	// The files were renamed in 11.0.
-	for _, names := range [][]string{
-		{"mysql_system_tables.sql", "mariadb_system_tables.sql"},
-		{"mysql_system_tables_data.sql", "mariadb_system_tables_data.sql"},
-	} {
-		text, err := readFirst(shares, names)
-		if err != nil {
-			return err
-		}
-		script = append(script, text)
-	}
-	// A bootstrap server has no privilege tables until told to read them.
-	script = append(script, "FLUSH PRIVILEGES;")
-	script = append(script, users(password)...)
-	file := filepath.Join(dir, "bootstrap.sql")
-	if err := e.writeFile(file, strings.Join(script, "\n")+"\n"); err != nil {
-		return err
-	}
-	data := filepath.Join(dir, "data")
-	if err := os.Mkdir(data, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
-	}
-	if err := e.user.own(data); err != nil {
-		return err
-	}
-	args := append(append([]string{}, base...), "--bootstrap", "--innodb-log-file-size=64M", "--log-warnings=0")
-	if err := once(ctx, e, in.server, dir, file, args...); err != nil {
-		return err
-	}
-	return os.Remove(file)
-}
-
-// prepareMySQL has the server make its own data folder.
-func prepareMySQL(ctx context.Context, e *Env, in installation, dir string, base []string, password string) error {
-	file := filepath.Join(dir, "init.sql")
-	if err := e.writeFile(file, strings.Join(users(password), "\n")+"\n"); err != nil {
-		return err
-	}
-	args := append(append([]string{}, base...), "--initialize-insecure", "--init-file="+file)
-	if err := once(ctx, e, in.server, dir, "", args...); err != nil {
-		return err
-	}
-	return os.Remove(file)
-}
-
-// readFirst reads the first of names that one of dirs holds.
-func readFirst(dirs, names []string) (string, error) {
-	for _, d := range dirs {
-		for _, n := range names {
-			if text, err := os.ReadFile(filepath.Join(d, n)); err == nil {
-				return string(text), nil
-			}
-		}
-	}
-	return "", fmt.Errorf("find %s: not in %s", strings.Join(names, " or "), strings.Join(dirs, ", "))
-}
-
-// lookProgram finds a program on PATH or in dirs.
-func lookProgram(name string, dirs ...string) (string, bool) {
-	if path, err := exec.LookPath(name); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return real, true
-		}
-	}
-	for _, d := range dirs {
-		path := filepath.Join(d, name)
-		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode().Perm()&0o111 != 0 {
-			return path, true
-		}
-	}
-	return "", false
 }

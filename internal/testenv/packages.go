@@ -55,12 +55,20 @@ func (u unpacked) program(path string) (program, error) {
 	if !u.foreign {
 		return p, nil
 	}
-	loaders, err := filepath.Glob(filepath.Join(u.root, "usr/lib/*-linux-gnu*/ld-linux-*.so.*"))
-	if err != nil || len(loaders) == 0 {
-		return program{}, fmt.Errorf("find the dynamic linker below %s: the libc6 package of %s has none there", u.root, u.release)
+	var err error
+	p.loader, err = u.loader()
+	return p, err
+}
+
+// loader is the dynamic linker of the tree's libc.
+func (u unpacked) loader() (string, error) {
+	for _, dir := range []string{"usr/lib", "lib"} {
+		found, err := filepath.Glob(filepath.Join(u.root, dir, "*-linux-gnu*/ld-linux-*.so.*"))
+		if err == nil && len(found) > 0 {
+			return found[0], nil
+		}
 	}
-	p.loader = loaders[0]
-	return p, nil
+	return "", fmt.Errorf("find the dynamic linker below %s: the libc6 package of %s has none there", u.root, u.release)
 }
 
 // fetch returns the unpacked tree of r, downloading it first if the cache

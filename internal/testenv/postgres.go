@@ -22,6 +22,12 @@ const oldestPostgres = 15
 // postgresAddress is the variable with the address of a running server.
 const postgresAddress = "CDC_TEST_POSTGRES"
 
+// postgresFinders are the sources of its program files, in their order.
+var postgresFinders = []namedFinder{
+	{fromMachine, postgresOnMachine},
+	{fromPackages, postgresInPackages},
+}
+
 // PostgresServer is a PostgreSQL server, 15 or later.
 type PostgresServer struct {
 	*Server
@@ -47,12 +53,18 @@ func (e *Env) startPostgres(ctx context.Context, from sourceRule, extra []string
 	for _, setting := range extra {
 		args = append(args, "-c", setting)
 	}
-	if err := e.obtain(ctx, s.Server, from, []source{
-		{fromEnvironment, s.connect},
-		{fromMachine, func(ctx context.Context) error { return s.runFound(ctx, postgresOnMachine, args) }},
-		{fromPackages, func(ctx context.Context) error { return s.runFound(ctx, postgresInPackages, args) }},
-		{fromContainer, func(ctx context.Context) error { return s.runContainer(ctx, args) }},
-	}); err != nil {
+	sources := []source{{fromEnvironment, s.connect}}
+	for _, f := range postgresFinders {
+		sources = append(sources, source{f.from, func(ctx context.Context) error {
+			in, err := f.find(ctx, e)
+			if err != nil {
+				return err
+			}
+			return s.run(ctx, in, args)
+		}})
+	}
+	sources = append(sources, source{fromContainer, func(ctx context.Context) error { return s.runContainer(ctx, args) }})
+	if err := e.obtain(ctx, s.Server, from, sources); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -206,14 +218,6 @@ func postgresInPackages(ctx context.Context, e *Env) (installation, error) {
 		return installation{}, err
 	}
 	return installation{server: p, root: u.root}, nil
-}
-
-func (s *PostgresServer) runFound(ctx context.Context, find finder, args []string) error {
-	in, err := find(ctx, s.env)
-	if err != nil {
-		return err
-	}
-	return s.run(ctx, in, args)
 }
 
 // run makes a cluster and starts the server of an installation on it.

@@ -12,6 +12,7 @@ const (
 	fromEnvironment = "environment"
 	fromMachine     = "machine"
 	fromPackages    = "packages"
+	fromNPM         = "npm"
 	fromContainer   = "container"
 )
 
@@ -64,6 +65,12 @@ type installation struct {
 // finder looks for a server in one source. Its errors are errNotHere or
 // errUnavailable.
 type finder func(ctx context.Context, e *Env) (installation, error)
+
+// namedFinder is a finder with the name of its source.
+type namedFinder struct {
+	from string
+	find finder
+}
 
 // sibling is another program of the same installation, beside the server.
 func (i installation) sibling(name string) program {

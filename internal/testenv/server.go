@@ -28,9 +28,9 @@ var ErrExternal = errors.New("the server's address came from the environment; on
 // embed it. Its methods may be called from several goroutines, one at a time
 // each.
 type Server struct {
-	Kind    string // "mariadb", "mysql", "postgres" or "kafka"
+	Kind    string // one of the Kind constants
 	Version string // as the server reports it
-	From    string // "environment", "machine", "packages" or "container"
+	From    string // "environment", "machine", "packages", "npm" or "container"
 	Host    string
 	Port    int
 	Addr    string // Host:Port, loopback unless From is "environment"

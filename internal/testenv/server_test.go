@@ -16,6 +16,7 @@ import (
 var kinds = map[string]func(t *testing.T, extra ...string) *testenv.MySQLServer{
 	testenv.KindMariaDB: func(t *testing.T, extra ...string) *testenv.MySQLServer { return testenv.NewMariaDB(t, extra...) },
 	testenv.KindMySQL:   func(t *testing.T, extra ...string) *testenv.MySQLServer { return testenv.NewMySQL(t, extra...) },
+	testenv.KindMySQL57: func(t *testing.T, extra ...string) *testenv.MySQLServer { return testenv.NewMySQL57(t, extra...) },
 }
 
 func testContext(t *testing.T) context.Context {
@@ -44,15 +45,17 @@ func queryInt(t *testing.T, s *testenv.MySQLServer, database, query string) int 
 func TestMySQLFamilySettings(t *testing.T) {
 	want := map[string]map[string]string{
 		"": {
-			"log_bin": "1", "binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_row_metadata": "FULL",
+			"log_bin": "1", "binlog_format": "ROW", "binlog_row_image": "FULL",
 			"sync_binlog": "1", "innodb_flush_log_at_trx_commit": "1", "character_set_server": "utf8mb4",
 			"performance_schema": "0", "skip_name_resolve": "1",
 		},
-		testenv.KindMariaDB: {"gtid_strict_mode": "1"},
-		testenv.KindMySQL:   {"gtid_mode": "ON", "enforce_gtid_consistency": "ON"},
+		testenv.KindMariaDB: {"gtid_strict_mode": "1", "binlog_row_metadata": "FULL"},
+		testenv.KindMySQL:   {"gtid_mode": "ON", "enforce_gtid_consistency": "ON", "binlog_row_metadata": "FULL"},
+		testenv.KindMySQL57: {"gtid_mode": "ON", "enforce_gtid_consistency": "ON"}, // it knows no row metadata
 	}
 	servers := map[string]func(testenv.TB) *testenv.MySQLServer{
 		testenv.KindMariaDB: testenv.MariaDB, testenv.KindMySQL: testenv.MySQL,
+		testenv.KindMySQL57: testenv.MySQL57,
 	}
 	for kind, get := range servers {
 		t.Run(kind, func(t *testing.T) {
@@ -60,8 +63,11 @@ func TestMySQLFamilySettings(t *testing.T) {
 			if again := get(t); again != s {
 				t.Error("a second wish got another server: they must be shared within a package")
 			}
-			if s.Flavor != kind || s.Kind != kind || s.Version == "" {
-				t.Errorf("Flavor %q, Kind %q, Version %q; want kind %q and a version", s.Flavor, s.Kind, s.Version, kind)
+			if family := strings.TrimSuffix(kind, "57"); s.Flavor != family || s.Kind != kind {
+				t.Errorf("Flavor %q, Kind %q; want %q, %q", s.Flavor, s.Kind, family, kind)
+			}
+			if old := strings.HasPrefix(s.Version, "5.7."); old != (kind == testenv.KindMySQL57) && s.From != "npm" {
+				t.Errorf("version %q for %s", s.Version, kind)
 			}
 			if isMariaDB := strings.Contains(s.Version, "MariaDB"); isMariaDB != (kind == testenv.KindMariaDB) {
 				t.Errorf("version %q does not belong to %s", s.Version, kind)

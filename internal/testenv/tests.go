@@ -89,6 +89,7 @@ type session struct {
 	closed   bool
 	mariadb  shared[*MySQLServer]
 	mysql    shared[*MySQLServer]
+	mysql57  shared[*MySQLServer]
 	postgres shared[*PostgresServer]
 	kafka    shared[*KafkaServer]
 }
@@ -148,6 +149,14 @@ func MySQL(t TB) *MySQLServer {
 	return must(t, env, KindMySQL, server, err)
 }
 
+// MySQL57 returns the MySQL 5.7 server that the package's tests share.
+func MySQL57(t TB) *MySQLServer {
+	t.Helper()
+	s, env := open(t)
+	server, err := s.mysql57.get(func() (*MySQLServer, error) { return env.MySQL57(s.ctx) })
+	return must(t, env, KindMySQL57, server, err)
+}
+
 // Postgres returns the PostgreSQL server that the package's tests share.
 func Postgres(t TB) *PostgresServer {
 	t.Helper()
@@ -180,6 +189,14 @@ func NewMySQL(t TB, extra ...string) *MySQLServer {
 	s, env := open(t)
 	server, err := env.startMySQL(s.ctx, mysqlFlavor, ownSource, extra)
 	return mustPrivate(t, env, KindMySQL, server, err)
+}
+
+// NewMySQL57 starts a MySQL 5.7 server for one test, as NewMariaDB does.
+func NewMySQL57(t TB, extra ...string) *MySQLServer {
+	t.Helper()
+	s, env := open(t)
+	server, err := env.startMySQL(s.ctx, mysql57Flavor, ownSource, extra)
+	return mustPrivate(t, env, KindMySQL57, server, err)
 }
 
 // NewPostgres starts a PostgreSQL server for one test; each extra is a

@@ -6,7 +6,7 @@
 //	testenv report FILE             print a report of servers as a table
 //	testenv sweep                   remove what killed processes left behind
 //
-// KINDS is a comma list of mariadb, mysql, postgres and kafka.
+// KINDS is a comma list of mariadb, mysql, mysql57, postgres and kafka.
 package main
 
 import (
@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -100,12 +99,8 @@ func serve(ctx context.Context, env *testenv.Env, verb string, kinds, child []st
 // start starts a server of each kind and returns their addresses as the
 // variables that tests read.
 func start(ctx context.Context, env *testenv.Env, kinds []string) ([]string, error) {
-	known := []string{testenv.KindMariaDB, testenv.KindMySQL, testenv.KindPostgres, testenv.KindKafka}
 	var vars []string
 	for _, kind := range kinds {
-		if !slices.Contains(known, kind) {
-			return nil, fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(known, ", "))
-		}
 		address, err := startOne(ctx, env, kind)
 		if err != nil {
 			return nil, err
@@ -116,30 +111,30 @@ func start(ctx context.Context, env *testenv.Env, kinds []string) ([]string, err
 }
 
 func startOne(ctx context.Context, env *testenv.Env, kind string) (string, error) {
+	mysqlFamily := map[string]func(context.Context, ...string) (*testenv.MySQLServer, error){
+		testenv.KindMariaDB: env.MariaDB, testenv.KindMySQL: env.MySQL, testenv.KindMySQL57: env.MySQL57,
+	}
+	if start, ok := mysqlFamily[kind]; ok {
+		s, err := start(ctx)
+		if err != nil {
+			return "", err
+		}
+		return s.DSN(""), nil
+	}
 	switch kind {
-	case testenv.KindMariaDB:
-		s, err := env.MariaDB(ctx)
-		if err != nil {
-			return "", err
-		}
-		return s.DSN(""), nil
-	case testenv.KindMySQL:
-		s, err := env.MySQL(ctx)
-		if err != nil {
-			return "", err
-		}
-		return s.DSN(""), nil
 	case testenv.KindPostgres:
 		s, err := env.Postgres(ctx)
 		if err != nil {
 			return "", err
 		}
 		return s.DSN(""), nil
-	default:
+	case testenv.KindKafka:
 		s, err := env.Kafka(ctx)
 		if err != nil {
 			return "", err
 		}
 		return s.Addr, nil
+	default:
+		return "", fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(testenv.Kinds(), ", "))
 	}
 }
