@@ -119,6 +119,26 @@ func writeIdentity(fs vfs.FS, dir string, id *identity, own bool) error {
 	return syncDir(fs, dir)
 }
 
+// makeDir creates a directory and what is missing above it, so that a crash of the machine keeps them.
+func makeDir(fs vfs.FS, dir string) error {
+	var parents []string
+	for at := fs.PathDir(dir); ; at = fs.PathDir(at) {
+		parents = append(parents, at)
+		if _, err := fs.Stat(at); err == nil || fs.PathDir(at) == at {
+			break
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create directory %s: %w", dir, err)
+	}
+	for _, p := range parents {
+		if err := syncDir(fs, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func syncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)
 	if err != nil {

@@ -51,8 +51,8 @@ func Open(dir string, o Options) (*Store, error) {
 		s.fs = vfs.Default
 	}
 	s.rows.limit = s.budget.rows
-	if err := s.fs.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create state directory %s: %w", dir, err)
+	if err := makeDir(s.fs, dir); err != nil {
+		return nil, fmt.Errorf("open state directory %s: %w", dir, err)
 	}
 	if err := s.do(s.open); err != nil {
 		return nil, fmt.Errorf("open state directory %s: %w", dir, err)
@@ -78,10 +78,19 @@ func (s *Store) open() (err error) {
 	}
 	s.o = s.budget.pebbleOptions(s.fs, &s.guard)
 	defer s.o.Cache.Unref()
-	if s.db, err = pebble.Open(s.fs.PathJoin(s.dir, "db"), s.o); err != nil {
+	db := s.fs.PathJoin(s.dir, "db")
+	if err := makeDir(s.fs, db); err != nil {
 		return err
 	}
-	if err = s.loadMeta(); err != nil {
+	if s.db, err = pebble.Open(db, s.o); err != nil {
+		return err
+	}
+	// What was recovered may stand in a log that was never synced; what is written from here on must not
+	// outlive it, or a second crash would leave a gap instead of a prefix.
+	if err = s.db.Flush(); err == nil {
+		err = s.loadMeta()
+	}
+	if err != nil {
 		err = errors.Join(err, s.db.Close())
 	}
 	return err
@@ -155,7 +164,7 @@ func (s *Store) Sync() error {
 // store that is Moved.
 func (s *Store) Checkpoint(dir string) error {
 	if err := s.do(func() error {
-		if err := s.fs.MkdirAll(dir, 0o700); err != nil {
+		if err := makeDir(s.fs, dir); err != nil {
 			return err
 		}
 		if err := s.db.Checkpoint(s.fs.PathJoin(dir, "db"), pebble.WithFlushedWAL()); err != nil {
