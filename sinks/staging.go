@@ -55,7 +55,7 @@ type TableState struct {
 	// Begun is the Seq of that cover's begin.
 	Begun change.Seq
 	// Boundary is where what is shown stands; the zero Mark when nothing has been shown. While Noting it
-	// has no meaning: the table stands at the stream's Mark.
+	// moves with the stream's Mark.
 	Boundary change.Mark
 }
 
@@ -144,7 +144,7 @@ func (s *Staging) Decide(b *change.Batch, before change.Mark, states map[string]
 		case change.Chunk:
 			s.chunk(b, &step)
 		default:
-			s.end(b, before, &step)
+			s.end(b, &step)
 		}
 	case change.Changes:
 		for t := range s.Tables {
@@ -155,6 +155,12 @@ func (s *Staging) Decide(b *change.Batch, before change.Mark, states map[string]
 		return Step{}, fmt.Errorf("decide on batch %d of %s: %s is unknown", b.To, b.Stream, b.Kind)
 	}
 	s.release(b, before, &step)
+	for t, st := range step.States {
+		if st.Phase == Noting {
+			st.Boundary = b.Mark
+			step.States[t] = st
+		}
+	}
 	return step, nil
 }
 
@@ -168,7 +174,7 @@ func (s *Staging) begin(b *change.Batch, before change.Mark, step *Step) {
 		}
 		st, known := step.States[t]
 		boundary := st.Boundary
-		if !known || st.Phase == Noting {
+		if !known {
 			boundary = before
 		}
 		next := TableState{Cover: c.ID, Begun: b.To, Boundary: boundary}
@@ -214,7 +220,7 @@ func (s *Staging) changes(st TableState) Route {
 }
 
 // end completes the tables that are under this very cover; only end compares ids.
-func (s *Staging) end(b *change.Batch, before change.Mark, step *Step) {
+func (s *Staging) end(b *change.Batch, step *Step) {
 	for _, t := range slices.Sorted(maps.Keys(step.States)) {
 		st := step.States[t]
 		if _, delivered := s.Tables[t]; !delivered || st.Cover != b.Cover.ID {
@@ -254,6 +260,24 @@ func (s *Staging) done(t string, st TableState, step *Step) {
 	step.Done = append(step.Done, t)
 	step.begun[t] = st.Begun
 	delete(step.States, t)
+}
+
+// Freeze makes tables wait that the destination keeps for the stream (owned) and that are not delivered any
+// more: they pass over what comes, and when they are delivered again they have missed something.
+func (s *Staging) Freeze(owned []string, at change.Mark, states map[string]TableState) {
+	for _, t := range owned {
+		if _, delivered := s.Tables[t]; delivered || at.IsZero() {
+			continue
+		}
+		st, known := states[t]
+		if known && st.Phase == Waiting {
+			continue
+		}
+		if !known {
+			st.Boundary = at
+		}
+		states[t] = TableState{Phase: Waiting, Boundary: st.Boundary}
+	}
 }
 
 // AlreadyApplied reports whether the destination's Mark has passed the batch. An error says that the

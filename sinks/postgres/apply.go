@@ -188,7 +188,7 @@ func (a *apply) body(ctx context.Context) error {
 	if err := a.storePoison(ctx); err != nil {
 		return err
 	}
-	return a.s.storeStates(ctx, a.st.name, a.st.states, a.step.States, a.b.Mark)
+	return a.s.storeStates(ctx, a.st.name, a.st.states, a.step.States)
 }
 
 func (a *apply) committed() {

@@ -150,7 +150,7 @@ func commitTime(b *change.Batch) *time.Time {
 }
 
 // storeStates writes the states that have changed, and removes those of tables that follow the stream.
-func (s *Sink) storeStates(ctx context.Context, stream string, old, now map[string]sinks.TableState, mark change.Mark) error {
+func (s *Sink) storeStates(ctx context.Context, stream string, old, now map[string]sinks.TableState) error {
 	for t := range old {
 		if _, ok := now[t]; ok {
 			continue
@@ -160,9 +160,7 @@ func (s *Sink) storeStates(ctx context.Context, stream string, old, now map[stri
 		}
 	}
 	for t, st := range now {
-		if st.Phase == sinks.Noting {
-			st.Boundary = mark // shown at the stream's own place
-		} else if was, ok := old[t]; ok && was == st {
+		if was, ok := old[t]; ok && was == st {
 			continue
 		}
 		position, err := json.Marshal(st.Boundary.Position)

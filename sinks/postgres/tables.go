@@ -29,35 +29,16 @@ func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 			return err
 		}
 	}
-	if err := s.freeze(ctx, tx, st); err != nil {
-		return err
-	}
-	return s.storeStates(ctx, st.name, was, st.states, st.mark)
-}
-
-func (s *Sink) freeze(ctx context.Context, tx pgx.Tx, st *stream) error {
-	ours, err := s.delivered(ctx, tx, st.name)
+	owned, err := s.owned(ctx, tx, st.name)
 	if err != nil {
 		return err
 	}
-	for _, from := range ours {
-		if _, ok := st.targets[from]; ok || st.mark.IsZero() {
-			continue
-		}
-		state, known := st.states[from]
-		switch {
-		case known && state.Phase == sinks.Waiting:
-			continue
-		case !known || state.Phase == sinks.Noting:
-			state.Boundary = st.mark
-		}
-		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
-	}
-	return nil
+	st.staging.Freeze(owned, st.mark, st.states)
+	return s.storeStates(ctx, st.name, was, st.states)
 }
 
-// delivered returns the source tables whose destination tables carry the stream's mark.
-func (s *Sink) delivered(ctx context.Context, tx pgx.Tx, stream string) ([]string, error) {
+// owned returns the source tables whose destination tables carry the stream's mark.
+func (s *Sink) owned(ctx context.Context, tx pgx.Tx, stream string) ([]string, error) {
 	rows, err := tx.Query(ctx, `SELECT d.description FROM pg_catalog.pg_description d JOIN pg_catalog.pg_class c ON c.oid = d.objoid
 WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0 AND strpos(d.description, $1) > 0`, "[cdc stream="+stream+" from=")
 	if err != nil {

@@ -68,75 +68,78 @@ func newScript(b *bench) script {
 	return s
 }
 
-// testKilledEverywhere runs the script with a crash at the n-th effect, for every n: a new process asks
-// Applied and goes on. After each crash the tables show what they showed before or after the batch, and
-// Applied says which.
+// testKilledEverywhere runs the script with crashes: each batch is tried with a crash at its first effect,
+// then, by a new process, at its second, and so on until it gets through. After each crash the tables show
+// what they showed before or after the batch, and Applied says which.
 func testKilledEverywhere(t *testing.T, b *bench) {
-	const limit = 2000
-	steps := map[string]bool{}
-	for n := 0; ; n++ {
-		if n == limit {
-			t.Fatalf("the script has more than %d effects", limit)
-		}
-		kb := &bench{Destination: b.Destination, feed: newFeed(fmt.Sprintf("stream-%d", n))}
-		sc := newScript(kb)
-		for i := range sc.targets {
-			sc.targets[i].To += fmt.Sprintf(" %d", n)
-		}
-		if !kb.runScript(t, sc, n, steps) {
-			t.Logf("%d crash points, of %d kinds", n, len(steps))
-			return
-		}
-	}
-}
-
-// runScript reports whether the n-th effect was reached.
-func (b *bench) runScript(t *testing.T, sc script, n int, steps map[string]bool) (crashed bool) {
-	t.Helper()
-	left := n
-	hook := func(step string) error {
-		if left--; left == -1 {
-			steps[step] = true
-			return fmt.Errorf("%w %s", errCrash, step)
-		}
-		return nil
-	}
-	var s sinks.Sink
-	done := 0
-	for done < len(sc.batches) || s == nil {
-		if s == nil {
-			s = b.openOnly(t, Options{Hook: hook})
-			if err := s.Prepare(t.Context(), b.stream, sc.targets); err != nil {
-				if !errors.Is(err, errCrash) {
-					t.Fatalf("crash point %d: prepare: %v", n, err)
+	const limit = 500 // effects of one batch
+	sc := newScript(b)
+	k := &killer{steps: map[string]bool{}}
+	s := b.reopen(t, sc, k)
+	for done := 0; done < len(sc.batches); {
+		for k.at = 1; k.at < limit; k.at++ {
+			k.count = 0
+			err := s.Apply(t.Context(), sc.batches[done])
+			if k.count < k.at { // no crash: it got through
+				if err != nil {
+					t.Fatalf("apply %s %d: %v", sc.batches[done].Kind, done, err)
 				}
-				closeSink(t, s)
-				s, crashed = nil, true
-				continue
+				done++
+				b.checkShown(t, sc, k, done)
+				break
 			}
-			done = sc.index(t, applied(t, s, b.stream))
-			b.checkShown(t, sc, n, done)
-		}
-		err := s.Apply(t.Context(), sc.batches[done])
-		if err != nil {
-			if !errors.Is(err, errCrash) {
-				t.Fatalf("crash point %d: apply %s %d: %v", n, sc.batches[done].Kind, done, err)
+			if err != nil && !errors.Is(err, errCrash) {
+				t.Fatalf("apply %s %d, crash at effect %d: %v", sc.batches[done].Kind, done, k.at, err)
 			}
 			closeSink(t, s)
-			s, crashed = nil, true
-			continue
+			s = b.reopen(t, sc, k)
+			now := sc.index(t, applied(t, s, b.stream))
+			b.checkShown(t, sc, k, now)
+			if now == done+1 { // it was committed before the crash
+				done = now
+				break
+			}
+			if now != done {
+				t.Fatalf("crash at effect %d of batch %d: applied says %d batches", k.at, done, now)
+			}
 		}
-		done++
-		b.checkShown(t, sc, n, done)
 	}
 	closeSink(t, s)
-	return crashed || left < 0
+	t.Logf("%d crashes at %d kinds of effects", k.crashes, len(k.steps))
 }
 
-func closeSink(t testing.TB, s sinks.Sink) {
+// killer is the hook of a process that dies at its at-th effect.
+type killer struct {
+	at, count, crashes int
+	steps              map[string]bool
+}
+
+func (k *killer) hook(step string) error {
+	if k.count++; k.count == k.at {
+		k.steps[step] = true
+		k.crashes++
+		return fmt.Errorf("%w %s", errCrash, step)
+	}
+	return nil
+}
+
+// reopen makes a new process, which dies at each effect of its start in turn before one gets through.
+func (b *bench) reopen(t *testing.T, sc script, k *killer) sinks.Sink {
 	t.Helper()
-	if err := s.Close(); err != nil {
-		t.Errorf("close: %v", err)
+	at := k.at
+	defer func() { k.at, k.count = at, 0 }()
+	for k.at = 1; ; k.at += 3 {
+		k.count = 0
+		s := b.openOnly(t, Options{Hook: k.hook})
+		err := s.Prepare(t.Context(), b.stream, sc.targets)
+		if err == nil {
+			k.at = 0
+			return s
+		}
+		if !errors.Is(err, errCrash) {
+			t.Fatalf("prepare, crash at effect %d: %v", k.at, err)
+		}
+		closeSink(t, s)
 	}
 }
 
@@ -154,7 +157,7 @@ func (sc script) index(t *testing.T, m change.Mark) int {
 	return 0
 }
 
-func (b *bench) checkShown(t *testing.T, sc script, n, done int) {
+func (b *bench) checkShown(t *testing.T, sc script, k *killer, done int) {
 	t.Helper()
 	for i, tg := range sc.targets {
 		var got []change.Row
@@ -162,8 +165,15 @@ func (b *bench) checkShown(t *testing.T, sc script, n, done int) {
 			got = append(got, r.Row)
 		}
 		if d := cmp.Diff(sc.shown[done][i], got, compareRows); d != "" {
-			t.Fatalf("crash point %d: %s after %d batches (-want +got):\n%s", n, tg.To, done, d)
+			t.Fatalf("crash %d: %s after %d batches (-want +got):\n%s", k.crashes, tg.To, done, d)
 		}
+	}
+}
+
+func closeSink(t testing.TB, s sinks.Sink) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
 	}
 }
 

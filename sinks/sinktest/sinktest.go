@@ -244,4 +244,3 @@ func (b *bench) quarantined(t testing.TB, want ...Quarantined) {
 		t.Fatalf("cdc_quarantine (-want +got):\n%s", d)
 	}
 }
-

@@ -1,0 +1,51 @@
+package memory_test
+
+import (
+	"strconv"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+	"github.com/etlsandbox/cdc/sinks/memory"
+	"github.com/etlsandbox/cdc/sinks/sinktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	sinktest.Run(t, func(*testing.T) sinktest.Destination {
+		db := memory.NewDB()
+		return sinktest.Destination{
+			Open: func(_ testing.TB, o sinktest.Options) sinks.Sink {
+				return memory.Open(db, memory.Options{Reader: o.Reader, OnPoison: o.OnPoison, Observer: o.Observer, Hook: o.Hook})
+			},
+			Rows: func(_ testing.TB, tg sinks.Target) []sinktest.Row {
+				var out []sinktest.Row
+				for _, r := range db.Snapshot().Rows[tg.To] {
+					out = append(out, sinktest.Row{Row: r.Row, Deleted: r.Deleted, Version: strconv.Itoa(r.Version)})
+				}
+				return out
+			},
+			Plant: func(t testing.TB, tg sinks.Target, rows ...change.Row) {
+				if err := db.Plant(tg.To, tg.Table, rows...); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Refuse: func(_ testing.TB, tg sinks.Target, column, text string) { db.Refuse(tg.To, column, text) },
+			Unique: func(_ testing.TB, tg sinks.Target, column string) { db.Unique(tg.To, column) },
+			Quarantine: func(testing.TB) []sinktest.Quarantined {
+				var out []sinktest.Quarantined
+				for _, e := range db.Snapshot().Quarantine {
+					out = append(out, sinktest.Quarantined{Table: e.Table, Key: e.Key, Seq: e.Seq})
+				}
+				return out
+			},
+			Backup: func(testing.TB) func() {
+				backup := db.Backup()
+				return func() { db.Restore(backup) }
+			},
+		}
+	})
+}
