@@ -51,7 +51,7 @@ type demo struct {
 // parts returns the real ones.
 func parts() deps {
 	return deps{
-		daemon: func(context.Context, daemon) error { return errors.New("the pipeline is not wired in yet") },
+		daemon: runService,
 		doctor: func(context.Context, *config.Config) ([]finding, error) {
 			return nil, errors.New("the preconditions are not wired in yet")
 		},

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	capture "github.com/etlsandbox/cdc/cdc"
+	"github.com/etlsandbox/cdc/internal/admin"
+	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/stream/embedded"
+	"github.com/etlsandbox/cdc/internal/stream/kafka"
+	"github.com/etlsandbox/cdc/internal/telemetry"
+	"github.com/etlsandbox/cdc/schemas/view"
+)
+
+// service is a running daemon: what its parts share, and what the API tells of it.
+type service struct {
+	log     *slog.Logger
+	load    func() (*config.Config, error)
+	level   *slog.LevelVar
+	hangup  <-chan os.Signal
+	version string
+	metrics *telemetry.Metrics
+	fail    func(point string) error
+	started time.Time
+	track   *pipeline.Tracker
+	sup     *pipeline.Supervisor
+	rawAsks *pipeline.AskQueue
+	asks    *pipeline.AskQueue // to the join stage
+	places  pipeline.Places
+
+	mu     sync.Mutex // guards what follows
+	cfg    *config.Config
+	src    *capture.Source
+	plans  []*view.Plan
+	tables []string
+	why    error // why the pipeline is not there yet
+	live   *pipeline.LiveSource
+}
+
+// runService is `cdc run`: it owns the data folder, serves the API from the start, and keeps trying to get
+// the pipeline going while something is only unreachable.
+func runService(ctx context.Context, d daemon) error {
+	s := &service{log: d.Log, load: d.Load, level: d.Level, hangup: d.Hangup, version: d.Version, metrics: d.Metrics,
+		started: time.Now(), cfg: d.Config, track: pipeline.NewTracker(d.Metrics), why: errors.New("the daemon is starting")}
+	var err error
+	if s.fail, err = newFailpoint(os.Getenv(failpointVariable)); err != nil {
+		return withStatus(exitUnknown, err)
+	}
+	s.sup = &pipeline.Supervisor{Log: d.Log, Changed: s.track.Stage}
+	s.rawAsks = pipeline.NewAskQueue(s.wake)
+	s.asks = pipeline.NewAskQueue(func() {})
+	sock, err := admin.Listen(s.cfg.DataDir)
+	if err != nil {
+		if errors.Is(err, admin.ErrOtherDaemon) {
+			return err
+		}
+		return withStatus(exitUnknown, err)
+	}
+	defer func() {
+		if err := sock.Release(); err != nil {
+			d.Log.Warn("control socket not removed", "err", err)
+		}
+	}()
+	listeners := []net.Listener{sock.Listener}
+	if at := s.cfg.Admin.Listen; at != "" {
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			return withStatus(exitUnknown, fmt.Errorf("listen on admin.listen %s: %w (set it to a free address, or to \"\")", at, err))
+		}
+		listeners = append(listeners, l)
+	}
+	d.Metrics.Active.Set(1)
+	g, ctx := errgroup.WithContext(ctx)
+	srv := &admin.Server{Version: d.Version, Reporter: s, Operator: s, Metrics: d.Metrics.Handler(), Log: d.Log}
+	work, done := context.WithCancel(ctx)
+	g.Go(func() error { return srv.Run(work, listeners...) })
+	g.Go(func() error { s.reloadOnHangup(work); return nil })
+	g.Go(func() error {
+		defer done() // the API ends with the pipeline
+		return s.pipeline(ctx)
+	})
+	err = g.Wait()
+	return s.exit(err)
+}
+
+// exit gives an error of the pipeline its exit status.
+func (s *service) exit(err error) error {
+	v := pipeline.Judge(err)
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return nil
+	case hasStatus(err):
+		return err
+	case v.Fenced:
+		return withStatus(exitFenced, err)
+	case v.Refused:
+		return withStatus(exitUnknown, err)
+	}
+	return withStatus(exitNo, err)
+}
+
+func (s *service) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live != nil {
+		s.live.Wake()
+	}
+}
+
+// pipeline runs the broker and, once everything is reachable, the stages.
+func (s *service) pipeline(ctx context.Context) error {
+	client, failed, closeBroker, err := s.broker(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeBroker()
+	g, ctx := errgroup.WithContext(ctx)
+	work, done := context.WithCancel(ctx)
+	g.Go(func() error {
+		select {
+		case err := <-failed:
+			return fmt.Errorf("the embedded broker's disk failed: %w (free space on data_dir %s, or mend its disk, and start again)", err, s.cfg.DataDir)
+		case <-work.Done():
+			return nil
+		}
+	})
+	g.Go(func() error {
+		defer done()
+		return s.retryUntilUp(ctx, func() error { return s.stages(ctx, client) })
+	})
+	return g.Wait()
+}
+
+// broker starts the embedded broker, or says how to reach Kafka.
+func (s *service) broker(ctx context.Context) (client kafka.Config, failed <-chan error, closeIt func(), err error) {
+	b := &s.cfg.Broker
+	log := s.log.With("part", "broker")
+	if b.Type != "embedded" {
+		client, err = kafkaClient(b, log)
+		return client, make(chan error), func() {}, withStatus(exitUnknown, err)
+	}
+	e, err := embedded.Open(ctx, embedded.Config{
+		Dir: filepath.Join(s.cfg.DataDir, "broker"), Listen: b.Listen, MaxBytes: int64(b.RetentionBytes), Log: log,
+		MaxMessageBytes: int(s.cfg.Topics.MaxMessageBytes) + 1<<20,
+	})
+	if err != nil {
+		return client, nil, nil, withStatus(exitUnknown, err)
+	}
+	return e.Client(), e.Failed(), func() {
+		if err := e.Close(); err != nil {
+			log.Warn("broker not closed cleanly", "err", err)
+		}
+	}, nil
+}
+
+// retryUntilUp tries again, with growing pauses, what fails only because something cannot be reached.
+func (s *service) retryUntilUp(ctx context.Context, run func() error) error {
+	pause := time.Duration(0)
+	for {
+		began := time.Now()
+		err := run()
+		if ctx.Err() != nil || err == nil {
+			return err
+		}
+		if v := pipeline.Judge(err); !v.Retry || hasStatus(err) {
+			return err
+		}
+		s.mu.Lock()
+		s.why = err
+		s.mu.Unlock()
+		if time.Since(began) > time.Minute {
+			pause = 0
+		}
+		pause = min(max(200*time.Millisecond, 2*pause), 15*time.Second)
+		s.log.Warn("not started yet, trying again", "err", err, "pause", pause, slog.String("stage", "start"))
+		if pipeline.Sleep(ctx, pause) != nil {
+			return nil
+		}
+	}
+}

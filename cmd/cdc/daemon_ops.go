@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etlsandbox/cdc/internal/admin"
+	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/telemetry"
+	"github.com/etlsandbox/cdc/schemas/change"
+)
+
+// Reload implements admin.Operator: everything is validated before anything is applied.
+func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
+	var r admin.ReloadReport
+	next, err := s.load()
+	if err != nil {
+		s.metrics.Config.LastReloadSuccessful.Set(0)
+		var problems config.Problems
+		if errors.As(err, &problems) {
+			for _, p := range problems {
+				r.Refused = append(r.Refused, p.String())
+			}
+			return r, nil
+		}
+		return r, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range config.Diff(s.cfg, next) {
+		a := admin.Change{Path: c.Path, Old: c.Old, New: c.New}
+		if c.Live && !needsRestart(c.Path) {
+			r.Applied = append(r.Applied, a)
+		} else {
+			r.Restart = append(r.Restart, a)
+		}
+	}
+	if l, err := telemetry.ParseLevel(next.Log.Level); err == nil {
+		s.level.Set(l)
+	}
+	s.applyLive(next)
+	s.metrics.Config.LastReloadSuccessful.Set(1)
+	s.metrics.Config.LastReloadTimestamp.SetToCurrentTime()
+	return r, nil
+}
+
+// needsRestart names live settings that this version still takes at a start only.
+func needsRestart(path string) bool {
+	return strings.HasSuffix(path, ".enabled") || strings.HasPrefix(path, "views.") || strings.HasPrefix(path, "contracts.") ||
+		path == "source.snapshot.threads" || path == "source.snapshot.chunk_rows" ||
+		strings.HasPrefix(path, "sinks.") && strings.Count(path, ".") == 1
+}
+
+// applyLive takes over what running stages ask for before each use. The caller holds mu.
+func (s *service) applyLive(next *config.Config) {
+	c := *s.cfg
+	c.Log.Level = next.Log.Level
+	c.Source.Snapshot.MaxRowsPerSecond = next.Source.Snapshot.MaxRowsPerSecond
+	c.Sinks = map[string]config.Sink{}
+	for name, old := range s.cfg.Sinks {
+		if n, ok := next.Sinks[name]; ok {
+			old.Batch, old.Retry = n.Batch, n.Retry
+		}
+		c.Sinks[name] = old
+	}
+	s.cfg = &c
+}
+
+func (s *service) reloadOnHangup(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.hangup:
+			r, err := s.Reload(ctx)
+			switch {
+			case err != nil:
+				s.log.Error("configuration not reloaded", "err", err)
+			case len(r.Refused) > 0:
+				s.log.Error("configuration refused, nothing was applied", "err", strings.Join(r.Refused, "; "))
+			default:
+				s.log.Info("configuration reloaded", "applied", len(r.Applied), "need_restart", len(r.Restart))
+			}
+		}
+	}
+}
+
+// Resync implements admin.Operator.
+func (s *service) Resync(ctx context.Context, r admin.ResyncRequest) (admin.ResyncReport, error) {
+	s.mu.Lock()
+	up, tables, plans := s.src != nil, s.tables, s.plans
+	s.mu.Unlock()
+	if !up {
+		return admin.ResyncReport{}, admin.Refused("the pipeline is not running yet", "see cdc status")
+	}
+	queue, ask := s.rawAsks, pipeline.Ask{}
+	switch {
+	case r.All:
+		ask.Tables, ask.Heal = slices.Clone(tables), true
+	case r.View != "" || r.Sink != "":
+		return admin.ResyncReport{}, admin.Refused("resync of a single view or sink comes with a later version", "resync the tables that it reads")
+	default:
+		for _, t := range r.Tables {
+			name, err := oneTable(t, tables)
+			if err != nil {
+				return admin.ResyncReport{}, err
+			}
+			ask.Tables = append(ask.Tables, name)
+		}
+	}
+	if r.Keys != "" {
+		if len(ask.Tables) != 1 {
+			return admin.ResyncReport{}, admin.Invalid("keys belong to one table", "name one table")
+		}
+		shape, err := s.shape(ctx, ask.Tables[0])
+		if err != nil {
+			return admin.ResyncReport{}, err
+		}
+		if ask.Range, err = parseKeys(r.Keys, shape.KeyTypes()); err != nil {
+			return admin.ResyncReport{}, admin.Invalid(err.Error(), "write A..B with values of the table's first key column")
+		}
+	}
+	_ = plans
+	if r.DryRun {
+		return admin.ResyncReport{Covers: []admin.Cover{{Kind: "resync", State: "waiting", Tables: ask.Tables}}}, nil
+	}
+	return begin(ctx, queue, ask)
+}
+
+// begin hands an operator's ask over and returns when its cover has begun.
+func begin(ctx context.Context, queue *pipeline.AskQueue, ask pipeline.Ask) (admin.ResyncReport, error) {
+	type answer struct {
+		id  string
+		err error
+	}
+	got := make(chan answer, 1)
+	ask.Done = func(id string, err error) { got <- answer{id, err} }
+	queue.Ask(ask)
+	select {
+	case <-ctx.Done():
+		return admin.ResyncReport{}, ctx.Err()
+	case a := <-got:
+		kind := "resync"
+		if ask.Heal {
+			kind = "heal"
+		}
+		return admin.ResyncReport{Covers: []admin.Cover{{ID: a.id, Kind: kind, State: "running", Tables: ask.Tables, Started: time.Now()}}}, a.err
+	}
+}
+
+func oneTable(name string, tables []string) (string, error) {
+	var found []string
+	for _, t := range tables {
+		if strings.EqualFold(t, name) || strings.EqualFold(t[strings.IndexByte(t, '.')+1:], name) {
+			found = append(found, t)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", admin.NotFound(fmt.Sprintf("table %s is not captured", name), "cdc status lists the captured tables")
+	}
+	return "", admin.Invalid(fmt.Sprintf("table %s is ambiguous: %s", name, strings.Join(found, ", ")), "write database.table")
+}
+
+func (s *service) shape(ctx context.Context, table string) (*change.Table, error) {
+	s.mu.Lock()
+	src, cfg := s.src, s.cfg
+	s.mu.Unlock()
+	if src == nil {
+		return nil, admin.Refused("the source is not connected", "see cdc status")
+	}
+	tables, err := src.Tables(ctx, sourceFilter(&cfg.Source))
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(tables, func(t *change.Table) bool { return t.ID.String() == table })
+	if i < 0 {
+		return nil, admin.NotFound(fmt.Sprintf("table %s is gone", table), "cdc status lists the captured tables")
+	}
+	return tables[i], nil
+}
+
+// Wait implements admin.Operator: it returns when the sinks show the source's position of now.
+func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitReport, error) {
+	began := time.Now()
+	s.mu.Lock()
+	src, cfg := s.src, s.cfg
+	s.mu.Unlock()
+	if src == nil {
+		return admin.WaitReport{}, admin.Refused("the source is not connected", "see cdc status")
+	}
+	var sinks []string
+	for _, name := range sortedNames(cfg.Sinks) {
+		if cfg.Sinks[name].Enabled && (r.Sink == "" || r.Sink == name) {
+			sinks = append(sinks, name)
+		}
+	}
+	if len(sinks) == 0 {
+		return admin.WaitReport{}, admin.NotFound(fmt.Sprintf("sink %q is not there or not enabled", r.Sink), "cdc status lists the sinks")
+	}
+	now, err := src.Current(ctx)
+	if err != nil {
+		return admin.WaitReport{}, err
+	}
+	for {
+		changed := s.track.Changed()
+		there, err := s.reached(sinks, now)
+		if err != nil {
+			return admin.WaitReport{}, err
+		}
+		if there {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return admin.WaitReport{}, ctx.Err()
+		case <-changed:
+		}
+	}
+	st, err := s.Status(ctx)
+	if err != nil {
+		return admin.WaitReport{}, err
+	}
+	report := admin.WaitReport{Position: now.String(), Seconds: time.Since(began).Seconds()}
+	for _, k := range st.Sinks {
+		if slices.Contains(sinks, k.Name) {
+			report.Sinks = append(report.Sinks, k)
+		}
+	}
+	return report, nil
+}
+
+// reached reports whether all sinks show a position; one that stages a cover does not show it yet.
+func (s *service) reached(sinks []string, pos change.Position) (bool, error) {
+	for _, name := range sinks {
+		p := s.track.Sink(name)
+		if p.Mark.IsZero() || len(p.Staging) > 0 {
+			return false, nil
+		}
+		there, err := s.places.Contains(p.Mark.Position, pos)
+		if err != nil || !there {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Verify implements admin.Operator.
+func (s *service) Verify(context.Context, admin.VerifyRequest, func(admin.VerifyProgress)) (admin.VerifyReport, error) {
+	return admin.VerifyReport{}, errors.New("verify is not wired in yet")
+}

@@ -1,0 +1,434 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	capture "github.com/etlsandbox/cdc/cdc"
+	"github.com/etlsandbox/cdc/cdc/snapshot"
+	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/stream"
+	"github.com/etlsandbox/cdc/internal/stream/kafka"
+	"github.com/etlsandbox/cdc/joiner"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/view"
+	"github.com/etlsandbox/cdc/schemas/wire"
+	"github.com/etlsandbox/cdc/sinks"
+	"github.com/etlsandbox/cdc/sinks/postgres"
+	"github.com/etlsandbox/cdc/statestore"
+)
+
+// Defaults of the stages that no setting names: they trade latency against the number of Kafka
+// transactions, and were chosen for a view that is visible within some milliseconds.
+const (
+	captureBatchRows  = 10000
+	captureBatchDelay = 100 * time.Millisecond
+	moveEvery         = 500 * time.Millisecond
+	pollEvery         = 100 * time.Millisecond
+	askEvery          = 500 * time.Millisecond
+	sinkIdleEvery     = time.Second
+	keepFactor        = 20 // changes that a chunk's window keeps, in chunks
+)
+
+// closers are closed in reverse order.
+type closers []func()
+
+func (c *closers) add(f func()) { *c = append(*c, f) }
+
+func (c closers) close() {
+	for i := len(c) - 1; i >= 0; i-- {
+		c[i]()
+	}
+}
+
+// stages opens what the stages need, checks the preconditions, and runs them until the context ends or one
+// of them meets what concerns the whole daemon.
+func (s *service) stages(ctx context.Context, client kafka.Config) error {
+	var cl closers
+	defer func() { cl.close() }()
+	src, err := s.openSource(ctx, &cl)
+	if err != nil {
+		return err
+	}
+	tables, err := src.Tables(ctx, sourceFilter(&s.cfg.Source))
+	if err != nil {
+		return err
+	}
+	if len(tables) == 0 {
+		return &pipeline.StopError{What: "no table of the source matches source.tables.include", Hint: "cdc doctor lists what the account can see"}
+	}
+	plans, err := s.compileViews(tables)
+	if err != nil {
+		return err
+	}
+	if err := s.topics(ctx, client, tables, plans); err != nil {
+		return err
+	}
+	capt, err := s.captureStage(src, client, &cl)
+	if err != nil {
+		return err
+	}
+	stages := []pipeline.Stage{capt}
+	if len(plans) > 0 {
+		st, err := s.joinStage(src, client, plans, &cl)
+		if err != nil {
+			return err
+		}
+		stages = append(stages, st)
+	}
+	for _, name := range sortedNames(s.cfg.Sinks) {
+		sink := s.cfg.Sinks[name]
+		if !sink.Enabled {
+			continue
+		}
+		st, err := s.deliverStage(name, &sink, client, plans, &cl)
+		if err != nil {
+			return err
+		}
+		stages = append(stages, st)
+	}
+	s.mu.Lock()
+	s.src, s.plans, s.why, s.tables = src, plans, nil, nil
+	for _, t := range tables {
+		s.tables = append(s.tables, t.ID.String())
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.src, s.live = nil, nil
+		s.mu.Unlock()
+	}()
+	s.log.Info("pipeline starts", "stream", s.cfg.Name, "tables", len(tables), "views", len(plans), "sinks", len(stages)-2)
+	return s.sup.Run(ctx, stages...)
+}
+
+// openSource connects and refuses to start on what would lose data, naming the line that mends it.
+func (s *service) openSource(ctx context.Context, cl *closers) (*capture.Source, error) {
+	sc, err := sourceConfig(&s.cfg.Source)
+	if err != nil {
+		return nil, withStatus(exitUnknown, err)
+	}
+	src, err := capture.Open(ctx, sc)
+	if err != nil {
+		return nil, err
+	}
+	cl.add(func() {
+		if err := src.Close(); err != nil {
+			s.log.Debug("source connection not closed", "err", err)
+		}
+	})
+	found, err := capture.Preflight(ctx, src, capture.PreflightOptions{Filter: sourceFilter(&s.cfg.Source)})
+	if err != nil {
+		return nil, err
+	}
+	var bad []error
+	for _, f := range found {
+		if f.Severity == capture.SeverityError {
+			bad = append(bad, &pipeline.StopError{What: f.What, Hint: f.Fix})
+			continue
+		}
+		s.log.Warn(f.What, "check", f.Code, "hint", f.Fix)
+	}
+	s.places = pipeline.LivePlaces{Flavor: src.Server().Flavor}
+	s.metrics.Source.Connected.Set(1)
+	return src, errors.Join(bad...)
+}
+
+func (s *service) compileViews(tables []*change.Table) ([]*view.Plan, error) {
+	files, err := viewFiles(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	var plans []*view.Plan
+	var bad []error
+	for _, c := range compileAll(files, catalog(tables), os.ReadFile) {
+		if c.Err != nil {
+			bad = append(bad, c.Err)
+			continue
+		}
+		plans = append(plans, c.Plan)
+		for _, k := range c.Cascades {
+			if !k.Handled {
+				s.log.Warn("a foreign key changes rows without the source logging it: "+k.Reason, "view", c.Plan.Name, "table", k.Child.String(),
+					"foreign_key", k.Key, "hint", "cdc resync "+k.Child.String()+" mends the rows that it changes")
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return nil, &pipeline.StopError{What: "a view does not compile", Err: errors.Join(bad...), Hint: "cdc view check FILE explains it"}
+	}
+	return plans, nil
+}
+
+// topics creates and checks the topics of both streams.
+func (s *service) topics(ctx context.Context, client kafka.Config, tables []*change.Table, plans []*view.Plan) error {
+	adm, err := kafka.NewAdmin(client)
+	if err != nil {
+		return err
+	}
+	defer adm.Close()
+	b := &s.cfg.Broker
+	o := kafka.StreamOptions{Partitions: int32(b.Partitions), Retention: b.Retention, MaxMessageBytes: int(s.cfg.Topics.MaxMessageBytes)}
+	var raw, views []change.TableID
+	for _, t := range tables {
+		raw = append(raw, t.ID)
+	}
+	for _, p := range plans {
+		views = append(views, p.Output.ID)
+	}
+	all := append(kafka.StreamTopics(s.cfg.Name, raw, o), kafka.StreamTopics(s.viewStream(), views, o)...)
+	replication := int16(b.ReplicationFactor)
+	if b.Type == "embedded" {
+		replication = 1
+	}
+	return adm.Ensure(ctx, all, replication)
+}
+
+func (s *service) viewStream() string { return s.cfg.Name + "-views" }
+
+// broker connections: each reader and each writer has its own.
+func openLog(client kafka.Config, cl *closers) (*kafka.Log, error) {
+	l, err := kafka.NewLog(client)
+	if err != nil {
+		return nil, err
+	}
+	cl.add(l.Close)
+	return l, nil
+}
+
+func (s *service) writer(name, role string, client kafka.Config, cl *closers) (*stream.Writer, error) {
+	p := kafka.NewProducer(kafka.ProducerConfig{Config: client, TransactionalID: "cdc." + s.cfg.Name + "." + role, MaxRecordBytes: int(s.cfg.Topics.MaxMessageBytes)})
+	cl.add(p.Close)
+	l, err := openLog(client, cl)
+	if err != nil {
+		return nil, err
+	}
+	return stream.NewWriter(stream.WriterConfig{Stream: name, MaxRecordBytes: int(s.cfg.Topics.MaxMessageBytes)}, p, l), nil
+}
+
+// reader returns a function that opens a reader of a stream at a Mark.
+func (s *service) reader(name, as string, l *kafka.Log) func(change.Mark) *stream.Reader {
+	log := s.log.With("stream", name, "reader", as)
+	return func(at change.Mark) *stream.Reader {
+		return stream.NewReader(stream.ReaderConfig{Stream: name, Name: as, Grace: 5 * time.Second,
+			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
+	}
+}
+
+func backoff() (least, most time.Duration) { return 100 * time.Millisecond, 15 * time.Second }
+
+func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *closers) (pipeline.Stage, error) {
+	w, err := s.writer(s.cfg.Name, "capture", client, cl)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	enc, err := wire.NewEncoder(s.version, string(src.Server().Flavor), s.cfg.Name)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	enc.Tombstones = s.cfg.Topics.Tombstones
+	live := pipeline.NewLiveSource(src, sourceFilter(&s.cfg.Source))
+	s.mu.Lock()
+	s.live = live
+	s.mu.Unlock()
+	method := snapshot.LockingRead
+	switch server := src.Server(); {
+	case server.Flavor == capture.MariaDB || server.Percona && !server.GTIDs:
+		method = snapshot.ConsistentSnapshot
+	case server.GTIDs:
+		method = snapshot.ExecutedGTIDs
+	}
+	chunks := pipeline.NewLiveChunks(snapshot.NewReader(snapshot.Config{
+		DB: src.DB(), Method: method, Codec: src.Codec(), LogPosition: src.Current,
+	}), func() int { return s.settings().Source.Snapshot.MaxRowsPerSecond }, live.Wake)
+	snap := &s.cfg.Source.Snapshot
+	c := pipeline.NewCapture(pipeline.CaptureConfig{
+		Stream: s.cfg.Name, Server: src.Server().Identity, BatchRows: captureBatchRows, BatchDelay: captureBatchDelay,
+		IdleEvery: s.cfg.Source.Heartbeat, MoveEvery: moveEvery,
+		ChunkRows: snap.ChunkRows, Threads: snap.Threads, KeepLimit: keepFactor * snap.ChunkRows,
+		StopOnGap: s.cfg.Source.OnGap == "stop", StopOnUnsupported: s.cfg.Source.OnUnsupported == "stop",
+		Fail:    s.fail,
+		Observe: func(c pipeline.Committed) { s.track.Committed(c, true) },
+	}, live, s.places, chunks, s.rawAsks, pipeline.WallClock{}, w, enc)
+	return pipeline.Stage{Name: "capture", Backoff: backoff, Run: func(ctx context.Context) error {
+		ctx, stop := context.WithCancel(ctx)
+		err := c.Run(ctx)
+		stop()
+		chunks.Drain()
+		return errors.Join(err, live.Close())
+	}}, nil
+}
+
+func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*view.Plan, cl *closers) (pipeline.Stage, error) {
+	w, err := s.writer(s.viewStream(), "join", client, cl)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	enc, err := wire.NewEncoder(s.version, string(src.Server().Flavor), s.viewStream())
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	enc.Tombstones = s.cfg.Topics.Tombstones
+	in, err := openLog(client, cl)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	out, err := openLog(client, cl)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	store, err := statestore.Open(filepath.Join(s.cfg.DataDir, "state"), statestore.Options{Memory: int64(s.cfg.Joiner.Memory) / 2})
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	cl.add(func() {
+		if err := store.Close(); err != nil {
+			s.log.Warn("join state not closed cleanly", "err", err)
+		}
+	})
+	engine, err := joiner.New(plans)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	state, err := pipeline.OpenLiveState(store, engine)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	j, err := pipeline.NewJoin(pipeline.JoinConfig{
+		Raw: s.cfg.Name, Views: s.viewStream(), Plans: plans, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
+		Memory: int(s.cfg.Joiner.Memory / 4), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
+		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail,
+		Observe:  func(c pipeline.Committed) { s.track.Committed(c, false) },
+		Consumed: s.track.Consumed,
+	}, pipeline.JoinDeps{
+		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),
+		RawMeta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, in, s.cfg.Name) },
+		Asker:   s.rawAsks, Asks: s.asks, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep, Writer: w, Encoder: enc,
+	})
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	return pipeline.Stage{Name: "join", Backoff: backoff, Run: func(ctx context.Context) error {
+		err := j.Run(ctx)
+		if broken := store.Err(); broken != nil && ctx.Err() == nil {
+			return &pipeline.StopError{What: "the join state's disk failed", Err: broken,
+				Hint: fmt.Sprintf("free space on data_dir %s, or mend its disk, and start again: the state is rebuilt if it must be", s.cfg.DataDir)}
+		}
+		return err
+	}}, nil
+}
+
+func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config, plans []*view.Plan, cl *closers) (pipeline.Stage, error) {
+	targets, err := sinkTargets(name, c, plans)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	l, err := openLog(client, cl)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	topics := map[string]bool{}
+	for _, t := range targets {
+		topics[stream.DataTopic(s.viewStream(), t.Table.ID)] = true
+	}
+	log := s.log.With("stream", s.viewStream(), "sink", name)
+	open := func(at change.Mark) *stream.Reader {
+		if !at.IsZero() {
+			s.track.Resumed(name, at)
+		}
+		return stream.NewReader(stream.ReaderConfig{Stream: s.viewStream(), Name: name, Grace: 5 * time.Second,
+			Topics:    func(t string) bool { return topics[t] },
+			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
+	}
+	run := func(ctx context.Context) error {
+		sink, err := s.openSink(name, c)
+		if err != nil {
+			return err
+		}
+		d := pipeline.NewDeliver(pipeline.DeliverConfig{
+			Stream: s.viewStream(), Sink: name, Targets: targets, IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
+			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail,
+			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
+		}, pipeline.DeliverDeps{
+			Sink: sink, Open: open, Asker: s.asks, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
+			Meta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, s.viewStream()) },
+		})
+		err = d.Run(ctx)
+		if e := sink.Close(); e != nil {
+			log.Debug("destination connection not closed", "err", e)
+		}
+		return err
+	}
+	return pipeline.Stage{Name: "deliver", Sink: name, Run: run, Backoff: func() (time.Duration, time.Duration) {
+		r := s.settings().Sinks[name].Retry
+		return r.MinBackoff, r.MaxBackoff
+	}}, nil
+}
+
+func (s *service) openSink(name string, c *config.Sink) (sinks.Sink, error) {
+	poison := map[string]sinks.OnPoison{"keep": sinks.KeepOnPoison, "delete": sinks.DeleteOnPoison, "stop": sinks.StopOnPoison}
+	return postgres.New(postgres.Config{
+		Name: name, Host: c.Host, Port: c.Port, Database: c.Database, Schema: c.Schema, User: c.User, Password: c.Password.Reveal(),
+		TLS:      postgres.TLS{Mode: c.TLS.Mode, CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, ServerName: c.TLS.ServerName},
+		OnPoison: poison[c.OnPoison], Observer: s.track.Observer(name),
+	})
+}
+
+// sinkTargets finds the views that a sink delivers.
+func sinkTargets(name string, c *config.Sink, plans []*view.Plan) ([]sinks.Target, error) {
+	var targets []sinks.Target
+	for _, d := range c.Deliver {
+		found := false
+		for _, p := range plans {
+			if !strings.EqualFold(d.From.View, p.Name) {
+				continue
+			}
+			found = true
+			to := d.To
+			if to == "" {
+				to = p.Name
+			}
+			targets = append(targets, sinks.Target{From: p.Output.ID.String(), Table: p.Output, To: to, Schema: d.Schema,
+				Soft: d.Delete == "soft", Adopt: c.Adopt, Progressive: c.Heal == "progressive"})
+		}
+		if !found {
+			return nil, &pipeline.StopError{What: fmt.Sprintf("sinks.%s delivers %s, and there is no such view", name, d.From),
+				Hint: "cdc view list names them; their files are in views.dir"}
+		}
+	}
+	return targets, nil
+}
+
+// settings are the live ones.
+func (s *service) settings() *config.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg
+}
+
+func (s *service) batchLimits(sink string) pipeline.BatchLimits {
+	b := s.settings().Sinks[sink].Batch
+	return pipeline.BatchLimits{MinRows: b.MinRows, MaxRows: b.MaxRows, MinDelay: b.MinDelay, MaxDelay: b.MaxDelay}
+}
+
+// kafkaClient says how to reach a Kafka cluster.
+func kafkaClient(b *config.Broker, log *slog.Logger) (kafka.Config, error) {
+	t, err := capture.Config{TLS: capture.TLS{
+		Mode: b.TLS.Mode, CA: b.TLS.CA, Cert: b.TLS.Cert, Key: b.TLS.Key, ServerName: b.TLS.ServerName,
+	}}.TLSConfig()
+	if err != nil {
+		return kafka.Config{}, fmt.Errorf("broker: %w", err)
+	}
+	c := kafka.Config{Brokers: b.Brokers, TLS: t, Log: log}
+	if b.SASL.User != "" {
+		c.SASL = kafka.SASL{Mechanism: b.SASL.Mechanism, User: b.SASL.User, Password: b.SASL.Password.Reveal()}
+	}
+	return c, nil
+}

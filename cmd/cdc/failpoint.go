@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// failpointVariable names the environment variable that arms a failpoint: "NAME:N" kills the process, as
+// kill -9 does, when the point NAME is passed for the Nth time. It is for crash tests.
+const failpointVariable = "CDC_FAILPOINT"
+
+// newFailpoint returns what stages call at the named places of the protocol; nil when none is armed.
+func newFailpoint(armed string) (func(point string) error, error) {
+	if armed == "" {
+		return nil, nil
+	}
+	name, n, ok := strings.Cut(armed, ":")
+	at, err := strconv.ParseInt(n, 10, 64)
+	if !ok || err != nil || at < 1 {
+		return nil, fmt.Errorf("%s is %q: write NAME:N", failpointVariable, armed)
+	}
+	var hits atomic.Int64
+	return func(point string) error {
+		if point != name || hits.Add(1) != at {
+			return nil
+		}
+		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}, nil
+}
