@@ -38,6 +38,7 @@ type Server struct {
 	env    *Env
 	engine engine // nil: external
 	dir    string
+	remove func() error // deletes what the engine leaves behind; may be nil
 	// alive connects and returns the version. It is called until it succeeds.
 	alive func(ctx context.Context, s *Server) (string, error)
 
@@ -161,7 +162,11 @@ func (s *Server) destroy() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if err := s.engine.end(ctx, true); err != nil {
+	err := s.engine.end(ctx, true)
+	if s.remove != nil {
+		err = errors.Join(err, s.remove())
+	}
+	if err != nil {
 		return fmt.Errorf("end %s: %w", s.Kind, err)
 	}
 	return nil

@@ -84,7 +84,7 @@ func (s *Server) reset() error {
 	if err := s.destroy(); err != nil {
 		return err
 	}
-	s.engine = nil
+	s.engine, s.remove = nil, nil
 	if s.dir == "" {
 		return nil
 	}
