@@ -79,7 +79,7 @@ test-full: export CDC_TEST_BUDGET = 10m
 test-peers: check-go ## the streams' tests against a real Kafka; needs a JDK (17 or later) and, the first time, Maven
 	@files=$$(grep -rlE '^//go:build .*\bpeers\b' --include='*_test.go' internal/stream 2>/dev/null); \
 	if [ -z "$$files" ]; then echo "make: internal/stream has no test with the build tag peers: nothing ran against a real Kafka"; fi
-	$(call gotest,-timeout 20m -tags peers ./internal/testenv/ ./internal/stream/...)
+	$(call gotest,-timeout 20m -tags peers ./internal/testenv/kafka/ ./internal/stream/...)
 
 .PHONY: soak
 soak: servers ## the random tests for SOAK_TIME (1h) each
@@ -104,7 +104,7 @@ lint: check-go ## gofmt, go vet, the architecture test, staticcheck, golangci-li
 	@bad=$$(find . -name '*.go' -not -path './.cache/*' -print0 | xargs -0 gofmt -l); \
 	if [ -n "$$bad" ]; then echo "make: not formatted (gofmt -w mends it):" >&2; echo "$$bad" >&2; exit 1; fi
 	go vet ./...
-	go vet -tags peers ./internal/stream/... ./internal/testenv/...
+	go vet -tags peers ./internal/stream/... ./internal/testenv/kafka/
 	go test -count=1 ./internal/archtest/
 	@if [ ! -x $(STATICCHECK) ]; then mkdir -p $(CACHE)/tools; \
 	  GOBIN=$(CACHE)/tools GOFLAGS= go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) && mv $(CACHE)/tools/staticcheck $(STATICCHECK) || true; fi; \

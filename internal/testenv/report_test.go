@@ -59,6 +59,19 @@ func TestRequired(t *testing.T) {
 	}
 }
 
+func TestBudget(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "90": 90 * time.Second, "2m": 2 * time.Minute} {
+		t.Setenv("CDC_TEST_BUDGET", text)
+		if got := Budget(t); got != want {
+			t.Errorf("CDC_TEST_BUDGET=%q: %v, want %v", text, got, want)
+		}
+	}
+	t.Setenv("CDC_TEST_BUDGET", "long")
+	if got := verdict(func(tb TB) { Budget(tb) }); got != "fatal" {
+		t.Errorf("CDC_TEST_BUDGET=long: %s, want fatal", got)
+	}
+}
+
 // TestMissing: where no source has a server, the error says what to do, and
 // CDC_REQUIRE decides between a failure and a skip.
 func TestMissing(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 
 // How long a server gets to answer after its start, and to stop when asked.
 const (
-	readyTimeout = 90 * time.Second
+	readyTimeout = 3 * time.Minute // a loaded machine with a JVM
 	stopTimeout  = 60 * time.Second
 )
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -274,6 +275,24 @@ func must[S any](t TB, env *Env, kind string, server S, err error) S {
 func required(list, kind string) bool {
 	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 	return slices.Contains(names, kind) || slices.Contains(names, "all")
+}
+
+// Budget is how long each random test goes on beyond its minimum: what
+// CDC_TEST_BUDGET says, as a Go duration or a number of seconds; 0 without it.
+func Budget(t TB) time.Duration {
+	t.Helper()
+	text := os.Getenv("CDC_TEST_BUDGET")
+	if text == "" {
+		return 0
+	}
+	if n, err := strconv.Atoi(text); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("testenv: CDC_TEST_BUDGET=%q is neither a duration, such as 60s, nor a number of seconds", text)
+	}
+	return d
 }
 
 // databases numbers the databases that tests of this process make.
