@@ -15,6 +15,11 @@ func alter(n *ast.AlterTableStmt, db string) []Change {
 			if c.Table == (change.TableID{}) {
 				c.Table = table
 			}
+			// One statement, one new shape.
+			if n := len(all); n > 0 && c.Action == AddColumns && all[n-1].Action == AddColumns {
+				all[n-1].Columns = append(all[n-1].Columns, c.Columns...)
+				continue
+			}
 			all = append(all, c)
 		}
 	}

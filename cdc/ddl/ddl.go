@@ -6,6 +6,7 @@ package ddl
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser"
@@ -75,7 +76,8 @@ func Read(sql string, s Session) ([]Change, error) {
 	if !relevant(words) {
 		return nil, nil
 	}
-	stmts, err := parse(sql, s)
+	plain := orReplace.ReplaceAllString(sql, "CREATE $1") // MariaDB's; the parser does not know it
+	stmts, err := parse(plain, s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
@@ -83,8 +85,15 @@ func Read(sql string, s Session) ([]Change, error) {
 	for _, stmt := range stmts {
 		all = append(all, read(stmt, s.DB)...)
 	}
+	if len(plain) != len(sql) {
+		for i := range all {
+			all[i].Action = Replace
+		}
+	}
 	return all, nil
 }
+
+var orReplace = regexp.MustCompile(`(?i)^\s*create\s+or\s+replace\s+((?:temporary\s+)?table\s)`)
 
 // parse calls the parser, which is not ours to trust with arbitrary bytes.
 func parse(sql string, s Session) (stmts []ast.StmtNode, err error) {
@@ -175,10 +184,14 @@ func read(stmt ast.StmtNode, db string) []Change {
 		return []Change{{Action: Keys, Table: id(n.Table, db), What: "CREATE INDEX"}}
 	case *ast.DropIndexStmt:
 		return []Change{{Action: Keys, Table: id(n.Table, db), What: "DROP INDEX"}}
-	case *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt, *ast.LoadDataStmt:
-		var v tableNames
-		stmt.Accept(&v)
-		return each(v.names, db, Write, strings.ToUpper(leading(stmt.Text(), 1)[0]))
+	case *ast.InsertStmt:
+		return writes(n.Table, db, "INSERT or REPLACE")
+	case *ast.UpdateStmt:
+		return writes(n.TableRefs, db, "UPDATE")
+	case *ast.DeleteStmt:
+		return writes(n.TableRefs, db, "DELETE") // the list of several tables may hold aliases
+	case *ast.LoadDataStmt:
+		return each([]*ast.TableName{n.Table}, db, Write, "LOAD DATA")
 	}
 	return nil
 }
@@ -189,6 +202,14 @@ func each(tables []*ast.TableName, db string, a Action, what string) []Change {
 		all[i] = Change{Action: a, Table: id(t, db), What: what}
 	}
 	return all
+}
+
+// writes names the tables that a statement may write to; those that it only reads from, in subqueries,
+// are elsewhere in the statement.
+func writes(refs *ast.TableRefsClause, db, what string) []Change {
+	var v tableNames
+	refs.Accept(&v)
+	return each(v.names, db, Write, what)
 }
 
 // tableNames collects the tables that a statement names.

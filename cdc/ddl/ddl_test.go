@@ -1,0 +1,96 @@
+package ddl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// TestRead reads testdata/statements: a statement, and what it does.
+func TestRead(t *testing.T) {
+	datadriven.RunTest(t, "testdata/statements", func(t *testing.T, d *datadriven.TestData) string {
+		s := Session{DB: "db", ANSIQuotes: d.HasArg("ansi"), NoBackslash: d.HasArg("nobackslash")}
+		switch d.Cmd {
+		case "read":
+			changes, err := Read(d.Input, s)
+			if err != nil {
+				if !errors.Is(err, ErrUnreadable) {
+					t.Fatal(err)
+				}
+				return "unreadable\n"
+			}
+			return print(changes)
+		case "mentions":
+			var name string
+			d.ScanArgs(t, "name", &name)
+			return fmt.Sprintln(Mentions(d.Input, name))
+		}
+		t.Fatalf("unknown command %s", d.Cmd)
+		return ""
+	})
+}
+
+func print(changes []Change) string {
+	names := map[Action]string{Create: "create", Replace: "replace", Drop: "drop", DropAll: "drop all", Rename: "rename", AddColumns: "add columns",
+		Reshape: "reshape", Keys: "keys", Rows: "rows", Write: "write"}
+	var b strings.Builder
+	for _, c := range changes {
+		fmt.Fprintf(&b, "%s %s", names[c.Action], c.Table)
+		if c.To.Name != "" {
+			fmt.Fprintf(&b, " to %s", c.To)
+		}
+		if c.IfNotExists {
+			b.WriteString(" if not exists")
+		}
+		for _, col := range c.Columns {
+			fmt.Fprintf(&b, " (%s", col.Name)
+			if col.First {
+				b.WriteString(" first")
+			}
+			if col.After != "" {
+				fmt.Fprintf(&b, " after %s", col.After)
+			}
+			if col.Filled {
+				b.WriteString(" filled")
+			}
+			b.WriteString(")")
+		}
+		b.WriteString("\n")
+	}
+	if b.Len() == 0 {
+		return "nothing\n"
+	}
+	return b.String()
+}
+
+// FuzzRead: any bytes give changes, nothing, or ErrUnreadable; never a panic, never an empty action.
+func FuzzRead(f *testing.F) {
+	file, err := os.ReadFile("testdata/statements")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, block := range strings.Split(string(file), "\n\n") {
+		if _, sql, ok := strings.Cut(block, "\n"); ok {
+			sql, _, _ = strings.Cut(sql, "\n----")
+			f.Add(sql, false)
+		}
+	}
+	f.Add("/*!50100 ALTER TABLE", true)
+	f.Add("ALTER TABLE `a``b` ADD `c", true)
+	f.Fuzz(func(t *testing.T, sql string, ansi bool) {
+		changes, err := Read(sql, Session{DB: "db", ANSIQuotes: ansi})
+		if err != nil && !errors.Is(err, ErrUnreadable) {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			if c.Action == 0 || c.What == "" {
+				t.Errorf("%q gives an empty change %+v", sql, c)
+			}
+		}
+		Mentions(sql, "a")
+	})
+}
