@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,7 +24,11 @@ const childFolder = "CDC_STREAM_CHILD"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
-		if err := daemon(dir); err != nil {
+		run := daemon
+		if n, err := strconv.Atoi(os.Getenv(floodSize)); err == nil {
+			run = func(dir string) error { return flood(dir, n) }
+		}
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
