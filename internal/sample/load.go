@@ -87,6 +87,9 @@ type Load struct {
 	weight int // sum over kinds
 	left   atomic.Int64
 
+	freshMu sync.Mutex
+	fresh   map[string]int64 // the newest key given to a row of each table
+
 	mu    sync.Mutex
 	stats Stats
 	began time.Time
@@ -106,7 +109,7 @@ func newLoad(db *sql.DB, schema string, o LoadOptions, kinds []kind) *Load {
 	if o.Pacer == nil {
 		o.Pacer = NewPacer(o.RatePerSecond)
 	}
-	l := &Load{db: db, schema: schema, o: o, kinds: kinds, stats: Stats{Kinds: make(map[string]int64)}}
+	l := &Load{db: db, schema: schema, o: o, kinds: kinds, fresh: make(map[string]int64), stats: Stats{Kinds: make(map[string]int64)}}
 	for _, k := range kinds {
 		l.weight += k.weight
 	}

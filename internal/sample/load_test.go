@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,9 @@ func TestMixedLoadKeepsIntegrityAndTheLedger(t *testing.T) {
 				t.Errorf("no transaction of kind %q was committed", k.name)
 			}
 		}
+		if diff := cmp.Diff(before, inSchema(t, db, schema, ledger)); diff != "" {
+			t.Errorf("the ledger changed:\n%s", diff)
+		}
 		if n := dangling(t, db, schema); n != 0 {
 			t.Errorf("%d references to rows that do not exist", n)
 		}
@@ -88,38 +92,37 @@ func TestMixedLoadKeepsIntegrityAndTheLedger(t *testing.T) {
 	})
 }
 
-// watchSum reads a sum again and again while a load runs and compares it. stop ends that.
+// watchSum reads a sum again and again while a load runs and compares it. stop ends that
+// between two reads; reads is the number of them, to be asked after stop.
 func watchSum(t *testing.T, db *sql.DB, schema, query string, want []string) (reads func() int, stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	s, err := openSession(ctx, db, schema)
+	s, err := openSession(t.Context(), db, schema)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
+	var ended atomic.Bool
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer s.close()
-		for ctx.Err() == nil {
+		for !ended.Load() {
 			got := make([]string, len(want))
 			into := make([]any, len(want))
 			for i := range got {
 				into[i] = &got[i]
 			}
-			if err := s.conn.QueryRowContext(ctx, query).Scan(into...); err != nil {
-				if ctx.Err() == nil {
-					t.Errorf("%s: %v", query, err)
-				}
+			if err := s.conn.QueryRowContext(t.Context(), query).Scan(into...); err != nil {
+				t.Errorf("read %d of the sum: %v", n, err)
 				return
 			}
 			n++
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("read %d of the sum:\n%s", n, diff)
+				t.Errorf("read %d of the sum (want -, got +):\n%s", n, diff)
 				return
 			}
 		}
 	})
-	return func() int { return n }, func() { cancel(); wg.Wait() }
+	return func() int { return n }, func() { ended.Store(true); wg.Wait() }
 }
 
 func TestKeepSumKeepsTheTotalOfTheJoin(t *testing.T) {

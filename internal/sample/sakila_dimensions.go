@@ -99,22 +99,25 @@ func dropCategory(ctx context.Context, w *worker) error {
 
 // newCustomer inserts a customer and a rental in one transaction.
 func newCustomer(ctx context.Context, w *worker) error {
-	copyID, err := w.any(ctx, copies())
+	o, err := w.order(ctx)
 	if err != nil {
 		return err
 	}
+	if o.customer, err = w.fresh(ctx, customers()); err != nil {
+		return err
+	}
 	return w.transaction(ctx, func(t tx) error {
-		id, err := t.insert(ctx, "INSERT INTO customer (store_id, first_name, last_name, address_id, create_date) VALUES (1, ?, ?, 5, ?)",
-			w.freshName(), w.freshName(), w.moment())
+		err := t.must(ctx, "INSERT INTO customer (customer_id, store_id, first_name, last_name, address_id, create_date) VALUES (?, 1, ?, ?, 5, ?)",
+			o.customer, w.freshName(), w.freshName(), w.moment())
 		if err != nil {
 			return err
 		}
-		return t.must(ctx, insertRental, w.moment(), copyID, id, 1)
+		return t.must(ctx, insertRental, o.id, w.moment(), o.copyID, o.customer, 1)
 	})
 }
 
-// newFilm inserts a film with a copy and a category. Its keys are drawn: in the small
-// key spaces AUTO_INCREMENT is at its end once a key was moved there.
+// newFilm inserts a film with a copy and a category. Its keys are drawn at random from
+// the high part: the low part of a large sample is full.
 func newFilm(ctx context.Context, w *worker) error {
 	category, err := w.any(ctx, categories())
 	if err != nil {

@@ -12,6 +12,10 @@ func savepoint(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
+	fresh, err := w.fresh(ctx, payments())
+	if err != nil {
+		return err
+	}
 	return w.transaction(ctx, func(t tx) error {
 		if err := t.must(ctx, "UPDATE rental SET return_date = ? WHERE rental_id = ?", w.moment(), rental); err != nil {
 			return err
@@ -23,7 +27,7 @@ func savepoint(ctx context.Context, w *worker) error {
 		if err := t.must(ctx, "DELETE FROM payment WHERE payment_id = ?", payment); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, payFor, "1.23", w.moment(), rental); err != nil {
+		if _, err := t.exec(ctx, payFor, fresh, "1.23", w.moment(), rental); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, "ROLLBACK TO SAVEPOINT half"); err != nil {
@@ -40,8 +44,12 @@ func rollback(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
+	fresh, err := w.fresh(ctx, payments())
+	if err != nil {
+		return err
+	}
 	return w.transaction(ctx, func(t tx) error {
-		if _, err := t.exec(ctx, payFor, w.newAmount(), w.moment(), rental); err != nil {
+		if _, err := t.exec(ctx, payFor, fresh, w.newAmount(), w.moment(), rental); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, "DELETE FROM rental WHERE rental_id = ?", rental); err != nil {
@@ -85,22 +93,25 @@ func uncaptured(ctx context.Context, w *worker) error {
 
 // insertAndDelete leaves nothing behind but its events.
 func insertAndDelete(ctx context.Context, w *worker) error {
-	copyID, customer, err := w.parties(ctx)
+	o, err := w.order(ctx)
+	if err != nil {
+		return err
+	}
+	payment, err := w.fresh(ctx, payments())
 	if err != nil {
 		return err
 	}
 	return w.transaction(ctx, func(t tx) error {
-		id, err := t.insert(ctx, insertRental, w.moment(), copyID, customer, 1)
-		if err != nil {
+		if err := t.must(ctx, insertRental, o.id, w.moment(), o.copyID, o.customer, 1); err != nil {
 			return err
 		}
-		if err := t.must(ctx, insertPaid, customer, 1, id, w.newAmount(), w.moment()); err != nil {
+		if err := t.must(ctx, insertPaid, payment, o.customer, 1, o.id, w.newAmount(), w.moment()); err != nil {
 			return err
 		}
-		if err := t.must(ctx, "DELETE FROM payment WHERE rental_id = ?", id); err != nil {
+		if err := t.must(ctx, "DELETE FROM payment WHERE rental_id = ?", o.id); err != nil {
 			return err
 		}
-		return t.must(ctx, "DELETE FROM rental WHERE rental_id = ?", id)
+		return t.must(ctx, "DELETE FROM rental WHERE rental_id = ?", o.id)
 	})
 }
 

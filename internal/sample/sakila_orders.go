@@ -3,52 +3,70 @@ package sample
 import "context"
 
 const (
-	insertRental = "INSERT INTO rental (rental_date, inventory_id, customer_id, staff_id) VALUES (?, ?, ?, ?)"
-	insertPaid   = "INSERT INTO payment (customer_id, staff_id, rental_id, amount, payment_date) VALUES (?, ?, ?, ?, ?)"
+	insertRental = "INSERT INTO rental (rental_id, rental_date, inventory_id, customer_id, staff_id) VALUES (?, ?, ?, ?, ?)"
+	insertPaid   = "INSERT INTO payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date) VALUES (?, ?, ?, ?, ?, ?)"
 	// payFor takes customer and staff from the rental.
-	payFor = "INSERT INTO payment (customer_id, staff_id, rental_id, amount, payment_date) " +
-		"SELECT customer_id, staff_id, rental_id, ?, ? FROM rental WHERE rental_id = ?"
+	payFor = "INSERT INTO payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date) " +
+		"SELECT ?, customer_id, staff_id, rental_id, ?, ? FROM rental WHERE rental_id = ?"
 )
 
-// parties draws what a new rental refers to.
-func (w *worker) parties(ctx context.Context) (copyID, customer int64, err error) {
-	if copyID, err = w.any(ctx, copies()); err != nil {
-		return 0, 0, err
+// order is what a new rental refers to, and its key.
+type order struct{ id, copyID, customer int64 }
+
+func (w *worker) order(ctx context.Context) (o order, err error) {
+	if o.copyID, err = w.any(ctx, copies()); err != nil {
+		return o, err
 	}
-	customer, err = w.any(ctx, customers())
-	return copyID, customer, err
+	if o.customer, err = w.any(ctx, customers()); err != nil {
+		return o, err
+	}
+	o.id, err = w.fresh(ctx, rentals())
+	return o, err
 }
 
 func rent(ctx context.Context, w *worker) error {
-	copyID, customer, err := w.parties(ctx)
+	o, err := w.order(ctx)
+	if err != nil {
+		return err
+	}
+	payment, err := w.fresh(ctx, payments())
 	if err != nil {
 		return err
 	}
 	return w.transaction(ctx, func(t tx) error {
 		at := w.moment()
-		id, err := t.insert(ctx, insertRental, at, copyID, customer, 1)
-		if err != nil {
+		if err := t.must(ctx, insertRental, o.id, at, o.copyID, o.customer, 1); err != nil {
 			return err
 		}
-		return t.must(ctx, insertPaid, customer, 1, id, w.newAmount(), at)
+		return t.must(ctx, insertPaid, payment, o.customer, 1, o.id, w.newAmount(), at)
 	})
 }
 
 // rentMany is one transaction of several rentals with none to three payments each.
 func rentMany(ctx context.Context, w *worker) error {
-	copyID, customer, err := w.parties(ctx)
-	if err != nil {
-		return err
-	}
-	return w.transaction(ctx, func(t tx) error {
-		for range 3 + w.dice.below(8) {
-			at := w.moment()
-			id, err := t.insert(ctx, insertRental, at, copyID, customer, 2)
-			if err != nil {
+	var orders []order
+	var keys [][]int64 // of each order's payments
+	for range 3 + w.dice.below(8) {
+		o, err := w.order(ctx)
+		if err != nil {
+			return err
+		}
+		paid := make([]int64, w.dice.below(4))
+		for i := range paid {
+			if paid[i], err = w.fresh(ctx, payments()); err != nil {
 				return err
 			}
-			for range w.dice.below(4) {
-				if err := t.must(ctx, insertPaid, customer, 2, id, w.newAmount(), at); err != nil {
+		}
+		orders, keys = append(orders, o), append(keys, paid)
+	}
+	return w.transaction(ctx, func(t tx) error {
+		for i, o := range orders {
+			at := w.moment()
+			if err := t.must(ctx, insertRental, o.id, at, o.copyID, o.customer, 2); err != nil {
+				return err
+			}
+			for _, payment := range keys[i] {
+				if err := t.must(ctx, insertPaid, payment, o.customer, 2, o.id, w.newAmount(), at); err != nil {
 					return err
 				}
 			}
@@ -58,12 +76,12 @@ func rentMany(ctx context.Context, w *worker) error {
 }
 
 func rentUnpaid(ctx context.Context, w *worker) error {
-	copyID, customer, err := w.parties(ctx)
+	o, err := w.order(ctx)
 	if err != nil {
 		return err
 	}
 	return w.transaction(ctx, func(t tx) error {
-		return t.must(ctx, insertRental, w.moment(), copyID, customer, 1)
+		return t.must(ctx, insertRental, o.id, w.moment(), o.copyID, o.customer, 1)
 	})
 }
 
@@ -82,7 +100,11 @@ func returnRental(ctx context.Context, w *worker) error {
 
 // rebook gives a rental another customer, another copy or another date.
 func rebook(ctx context.Context, w *worker) error {
-	copyID, customer, err := w.parties(ctx)
+	copyID, err := w.any(ctx, copies())
+	if err != nil {
+		return err
+	}
+	customer, err := w.any(ctx, customers())
 	if err != nil {
 		return err
 	}
@@ -126,24 +148,22 @@ func deleteRentalAndPayments(ctx context.Context, w *worker) error {
 	})
 }
 
-func pay(ctx context.Context, w *worker) error {
-	id, err := w.any(ctx, rentals())
-	if err != nil {
-		return err
-	}
-	return w.transaction(ctx, func(t tx) error {
-		return t.must(ctx, payFor, w.newAmount(), w.moment(), id)
-	})
-}
+func pay(ctx context.Context, w *worker) error { return w.pay(ctx, w.newAmount()) }
 
 // zeroPayment adds a row to the join and nothing to its total.
-func zeroPayment(ctx context.Context, w *worker) error {
-	id, err := w.any(ctx, rentals())
+func zeroPayment(ctx context.Context, w *worker) error { return w.pay(ctx, "0.00") }
+
+func (w *worker) pay(ctx context.Context, amount string) error {
+	rental, err := w.any(ctx, rentals())
+	if err != nil {
+		return err
+	}
+	id, err := w.fresh(ctx, payments())
 	if err != nil {
 		return err
 	}
 	return w.transaction(ctx, func(t tx) error {
-		return t.must(ctx, payFor, "0.00", w.moment(), id)
+		return t.must(ctx, payFor, id, amount, w.moment(), rental)
 	})
 }
 
@@ -152,8 +172,12 @@ func payOrphan(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
+	id, err := w.fresh(ctx, payments())
+	if err != nil {
+		return err
+	}
 	return w.transaction(ctx, func(t tx) error {
-		return t.must(ctx, insertPaid, customer, 1, nil, w.newAmount(), w.moment())
+		return t.must(ctx, insertPaid, id, customer, 1, nil, w.newAmount(), w.moment())
 	})
 }
 

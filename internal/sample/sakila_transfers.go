@@ -110,6 +110,10 @@ func splitPayment(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
+	other, err := w.fresh(ctx, payments())
+	if err != nil {
+		return err
+	}
 	return w.transaction(ctx, func(t tx) error {
 		locked, err := t.lock(ctx, id)
 		if err != nil {
@@ -122,8 +126,8 @@ func splitPayment(ctx context.Context, w *worker) error {
 		if err := t.must(ctx, "UPDATE payment SET amount = amount - ? WHERE payment_id = ?", money(part), id); err != nil {
 			return err
 		}
-		return t.must(ctx, "INSERT INTO payment (customer_id, staff_id, rental_id, amount, payment_date) "+
-			"SELECT customer_id, staff_id, rental_id, ?, payment_date FROM payment WHERE payment_id = ?", money(part), id)
+		return t.must(ctx, "INSERT INTO payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date) "+
+			"SELECT ?, customer_id, staff_id, rental_id, ?, payment_date FROM payment WHERE payment_id = ?", other, money(part), id)
 	})
 }
 

@@ -35,6 +35,7 @@ type worker struct {
 	connected bool
 	rows      int64 // affected by the transaction under way
 	spans     map[string]*bounds
+	stock     extent // of the warehouse sample
 }
 
 func (w *worker) work(ctx context.Context) error {
@@ -156,20 +157,6 @@ func (t tx) must(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
-// insert runs an INSERT and returns the AUTO_INCREMENT value it was given.
-func (t tx) insert(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := t.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", firstLine(query), err)
-	}
-	id, err := result.LastInsertId()
-	if err != nil {
-		return 0, fmt.Errorf("%s: last insert id: %w", firstLine(query), err)
-	}
-	t.w.rows++
-	return id, nil
-}
-
 // querier is a transaction or a connection outside of one.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -208,7 +195,8 @@ func outcome(err error) result {
 		return rolledBack
 	case errors.Is(err, errNothing), isServerError(err, errRowIsReferenced):
 		return nothing
-	case isServerError(err, errDeadlock, errLockDeadlock, errLockWait, errRecordChanged, errDuplicateKey, errNoReferencedRow):
+	case isServerError(err, errDeadlock, errLockDeadlock, errLockWait, errRecordChanged, errDuplicateKey, errNoReferencedRow,
+		errCascadeDuplicate, errCascadeDuplicate2):
 		return conflict
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op),
