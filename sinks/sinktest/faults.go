@@ -75,6 +75,7 @@ func testKilledEverywhere(t *testing.T, b *bench) {
 	const limit = 500 // effects of one batch
 	sc := newScript(b)
 	k := &killer{steps: map[string]bool{}}
+	b.killStarts(t, sc, k)
 	s := b.reopen(t, sc, k)
 	for done := 0; done < len(sc.batches); {
 		for k.at = 1; k.at < limit; k.at++ {
@@ -123,23 +124,33 @@ func (k *killer) hook(step string) error {
 	return nil
 }
 
-// reopen makes a new process, which dies at each effect of its start in turn before one gets through.
+// reopen makes a new process; its start does not crash.
 func (b *bench) reopen(t *testing.T, sc script, k *killer) sinks.Sink {
 	t.Helper()
 	at := k.at
 	defer func() { k.at, k.count = at, 0 }()
-	for k.at = 1; ; k.at += 3 {
+	k.at = 0
+	s := b.openOnly(t, Options{Hook: k.hook})
+	if err := s.Prepare(t.Context(), b.stream, sc.targets); err != nil {
+		t.Fatalf("prepare: %v", err)
+	}
+	return s
+}
+
+// killStarts has processes die at each effect of their start in turn, before one gets through.
+func (b *bench) killStarts(t *testing.T, sc script, k *killer) {
+	t.Helper()
+	for k.at = 1; ; k.at++ {
 		k.count = 0
 		s := b.openOnly(t, Options{Hook: k.hook})
 		err := s.Prepare(t.Context(), b.stream, sc.targets)
+		closeSink(t, s)
 		if err == nil {
-			k.at = 0
-			return s
+			return
 		}
 		if !errors.Is(err, errCrash) {
 			t.Fatalf("prepare, crash at effect %d: %v", k.at, err)
 		}
-		closeSink(t, s)
 	}
 }
 
@@ -180,7 +191,7 @@ func closeSink(t testing.TB, s sinks.Sink) {
 // testRandom drives random histories with covers, restarts and crashes, and compares with a source that
 // applies them to a map.
 func testRandom(t *testing.T, b *bench) {
-	const histories, length = 12, 60
+	const histories, length = 8, 60
 	for h := range uint64(histories) {
 		rb := &bench{Destination: b.Destination, feed: newFeed(fmt.Sprintf("random-%d", h))}
 		tg := target(pairs())
@@ -236,7 +247,7 @@ func (r *randomHistory) hook(step string) error {
 }
 
 func (r *randomHistory) restart() {
-	r.fail = 1 + r.rng.IntN(60)
+	r.fail = 1 + r.rng.IntN(150)
 	for {
 		if r.sink != nil {
 			closeSink(r.t, r.sink)
