@@ -121,15 +121,20 @@ func TestStreamOverBroker(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	streamOver(t, b.Client())
+}
+
+// streamOver writes, reads, reads again and fences over some broker.
+func streamOver(t *testing.T, cfg kafka.Config) {
 	ctx := t.Context()
-	ensure(t, b.Client())
-	ensure(t, b.Client())
-	w := writer(t, b.Client())
+	ensure(t, cfg)
+	ensure(t, cfg)
+	w := writer(t, cfg)
 	first, err := batch(ctx, w, change.Begin, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := stream.NewReader(stream.ReaderConfig{Stream: "s", Name: "sink"}, newLog(t, b.Client()), first)
+	r := stream.NewReader(stream.ReaderConfig{Stream: "s", Name: "sink"}, newLog(t, cfg), first)
 	const batches, rows = 200, 12
 	var slowest time.Duration
 	for i := range batches {
@@ -153,7 +158,7 @@ func TestStreamOverBroker(t *testing.T) {
 	}
 	t.Logf("slowest from commit to read: %s", slowest)
 	// Once more from the start, now with read-ahead.
-	r = stream.NewReader(stream.ReaderConfig{Stream: "s", Name: "sink"}, newLog(t, b.Client()), first)
+	r = stream.NewReader(stream.ReaderConfig{Stream: "s", Name: "sink"}, newLog(t, cfg), first)
 	for range batches {
 		rec, err := r.TryNext(ctx)
 		if err != nil || rec == nil {
@@ -167,7 +172,7 @@ func TestStreamOverBroker(t *testing.T) {
 		t.Error("there is more than was written:", rec, err)
 	}
 	old := w
-	w = writer(t, b.Client())
+	w = writer(t, cfg)
 	if w.State().Mark != old.State().Mark {
 		t.Errorf("started at %v, left at %v", w.State().Mark, old.State().Mark)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ import (
 
 // childFolder names the folder of a child process: the test binary run once more as a small daemon.
 const childFolder = "CDC_STREAM_CHILD"
+
+// childKafka makes the child use a Kafka outside instead of the embedded broker.
+const childKafka = "CDC_STREAM_KAFKA"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
@@ -44,6 +48,10 @@ func rowsOf(s change.Seq) int { return int(s % 23) }
 func daemon(dir string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if at := os.Getenv(childKafka); at != "" {
+		cfg := kafka.Config{Brokers: strings.Split(at, ",")}
+		return daemonOver(ctx, cfg, dir, make(chan error, 2), func(func() []change.Mark, func() int64) error { return nil })
+	}
 	b, err := embedded.Open(ctx, embedded.Config{Dir: dir, Listen: "127.0.0.1:0", MaxBytes: 8 << 20})
 	if err != nil {
 		return err
@@ -162,10 +170,10 @@ func saveMark(dir string, m change.Mark) error {
 }
 
 // kill starts a daemon and kills it after a while; a daemon that ends by itself found something wrong.
-func kill(t *testing.T, dir string, after time.Duration) {
+func kill(t *testing.T, dir string, after time.Duration, env ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childFolder+"="+dir)
+	cmd.Env = append(append(os.Environ(), childFolder+"="+dir), env...)
 	var out tail
 	cmd.Stderr = &out
 	if err := cmd.Start(); err != nil {
