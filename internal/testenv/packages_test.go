@@ -208,10 +208,22 @@ func TestFetchAgain(t *testing.T) {
 	if !errors.Is(err, errUnavailable) || !strings.Contains(err.Error(), "no route to the mirror") {
 		t.Errorf("without a mirror: %v; want errUnavailable with apt's words", err)
 	}
+	if _, again := e.fetch(t.Context(), tiny, runs); again == nil || !strings.Contains(again.Error(), "no route to the mirror") {
+		t.Errorf("the second try without a mirror: %v", again)
+	}
+	if n := f.calls(t); n != 1 {
+		t.Errorf("apt-get ran %d times: a failure must hold for a while", n)
+	}
 	f.setBroken(t, false)
+	if err := e.forgetFailures(); err != nil {
+		t.Fatal(err)
+	}
 	refused := errors.New("refused")
 	if _, err := e.fetch(t.Context(), tiny, func(unpacked) error { return refused }); !errors.Is(err, refused) {
 		t.Errorf("a tree that the check refuses: %v", err)
+	}
+	if err := e.forgetFailures(); err != nil {
+		t.Fatal(err)
 	}
 	own, err := debianRelease()
 	if err != nil {

@@ -26,15 +26,20 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := command(ctx, os.Args[1:])
 	stop()
-	var child *exec.ExitError
-	if errors.As(err, &child) && child.ExitCode() > 0 {
-		os.Exit(child.ExitCode()) // it has said why
+	var child childError
+	if errors.As(err, &child) {
+		os.Exit(child.status) // it has said why
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "testenv: %v\n", err)
 		os.Exit(1)
 	}
 }
+
+// childError is the failure of the command that run ran.
+type childError struct{ status int }
+
+func (c childError) Error() string { return fmt.Sprintf("the command ended with status %d", c.status) }
 
 func command(ctx context.Context, args []string) error {
 	switch {
@@ -90,7 +95,12 @@ func serve(ctx context.Context, env *testenv.Env, verb string, kinds, child []st
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Env = append(os.Environ(), vars...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return childError{exit.ExitCode()}
+	}
+	if err != nil {
 		return fmt.Errorf("run %s: %w", child[0], err)
 	}
 	return nil
