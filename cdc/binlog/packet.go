@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -172,18 +173,28 @@ func (p *packets) event(ctx context.Context, h header) ([]byte, error) {
 		p.left, p.inside = 0, false
 		return e, nil
 	}
-	if cap(p.big) < n {
-		p.big = make([]byte, n)
-	}
-	e := p.big[:n]
-	if _, err := io.ReadFull(p, e); err != nil {
+	e, err := readN(p, p.big[:0], n)
+	if err != nil {
 		return nil, err
 	}
-	p.inside = false
+	p.big, p.inside = e, false
 	if cap(p.big) > keepBigEvent {
 		p.big = nil
 	}
 	return e, p.finish()
+}
+
+// readN reads n bytes into b, which grows with what arrives: the size was announced, not proven.
+func readN(r io.Reader, b []byte, n int) ([]byte, error) {
+	const step = 16 << 20
+	for len(b) < n {
+		from, more := len(b), min(n-len(b), step)
+		b = slices.Grow(b, more)[:from+more]
+		if _, err := io.ReadFull(r, b[from:]); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // Read takes bytes of the current event, across packets. It returns io.EOF at the event's end.

@@ -132,9 +132,6 @@ func (p *payload) next() (header, []byte, error) {
 	if n < 0 {
 		return h, nil, errShort
 	}
-	if cap(p.event) < n {
-		p.event = make([]byte, 0, n)
-	}
 	body, err := readN(p.plain, p.event[:0], n)
 	if err != nil {
 		return h, nil, fmt.Errorf("read a compressed transaction: %w: %w", cdc.ErrCorrupt, err)
@@ -144,13 +141,6 @@ func (p *payload) next() (header, []byte, error) {
 		body = []byte{}
 	}
 	return h, body, nil
-}
-
-// readN reads n bytes into b.
-func readN(r io.Reader, b []byte, n int) ([]byte, error) {
-	b = b[:n]
-	_, err := io.ReadFull(r, b)
-	return b, err
 }
 
 // closePayload passes over the rest of the event and verifies its checksum.
