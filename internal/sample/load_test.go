@@ -3,8 +3,12 @@ package sample
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +16,7 @@ import (
 	"time"
 
 	"github.com/etlsandbox/cdc/internal/testenv"
+	"github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -57,7 +62,8 @@ func TestMixedLoadKeepsIntegrityAndTheLedger(t *testing.T) {
 		ledger := LedgerSum(MySQL, FlatSource(), "")
 		before := inSchema(t, db, schema, ledger)
 		digest := inSchema(t, db, schema, FlatDigest(MySQL, FlatSource(), ""))
-		l := NewLoad(db, schema, LoadOptions{Seed: 11, Transactions: 1500})
+		const transactions = 1000
+		l := NewLoad(db, schema, LoadOptions{Seed: 11, Transactions: transactions})
 		reads, stop := watchSum(t, db, schema, ledger, before)
 		stats, err := l.Run(t.Context())
 		stop()
@@ -66,11 +72,11 @@ func TestMixedLoadKeepsIntegrityAndTheLedger(t *testing.T) {
 		}
 		t.Logf("%d transactions, %d rows, %.0f rows/s, %d retries, %d skipped, %d reads of the ledger; %v",
 			stats.Transactions, stats.Rows, stats.PerSecond(), stats.Retries, stats.Skipped, reads(), stats.Kinds)
-		if got := stats.Transactions + stats.RolledBack + stats.Skipped; got != 1500 {
-			t.Errorf("%d transactions came to an end, want 1500", got)
+		if got := stats.Transactions + stats.RolledBack + stats.Skipped; got != transactions {
+			t.Errorf("%d transactions came to an end, want %d", got, transactions)
 		}
-		if stats.Skipped > 400 {
-			t.Errorf("%d of 1500 transactions were skipped: the load is not what it says", stats.Skipped)
+		if stats.Skipped > transactions/5 {
+			t.Errorf("%d of %d transactions were skipped: the load is not what it says", stats.Skipped, transactions)
 		}
 		for _, k := range sakilaKinds(Mixed) {
 			if k.name != "rollback" && stats.Kinds[k.name] == 0 {
@@ -131,7 +137,7 @@ func TestKeepSumKeepsTheTotalOfTheJoin(t *testing.T) {
 		sum := "SELECT SUM(Amount) FROM " + FlatSource()
 		before := inSchema(t, db, schema, sum)
 		reads, stop := watchSum(t, db, schema, sum, before)
-		stats, err := NewLoad(db, schema, LoadOptions{Seed: 12, Transactions: 1000, Mode: KeepSum}).Run(t.Context())
+		stats, err := NewLoad(db, schema, LoadOptions{Seed: 12, Transactions: 700, Mode: KeepSum}).Run(t.Context())
 		stop()
 		if err != nil {
 			t.Fatal(err)
@@ -317,4 +323,34 @@ func TestPacerSpreadsEvenly(t *testing.T) {
 			t.Errorf("a wait with an ended context says %v", err)
 		}
 	})
+}
+
+func TestOutcomes(t *testing.T) {
+	server := func(number uint16) error {
+		return fmt.Errorf("commit: %w", &mysql.MySQLError{Number: number, Message: "said by the server"})
+	}
+	for want, errs := range map[result][]error{
+		done:         {nil},
+		rolledBack:   {errRolledBack},
+		nothing:      {errNothing, server(1451)},
+		conflict:     {server(1213), server(1205), server(1020), server(1062), server(1452), server(1761), server(1762)},
+		disconnected: {driver.ErrBadConn, mysql.ErrInvalidConn, io.ErrUnexpectedEOF, server(1053), server(1927), &net.OpError{Op: "dial"}},
+		fatal:        {server(1142), server(1146), server(1290), errors.New("anything else")},
+	} {
+		for _, err := range errs {
+			if got := outcome(err); got != want {
+				t.Errorf("outcome(%v) = %d, want %d", err, got, want)
+			}
+		}
+	}
+}
+
+func TestFatalErrorEndsTheLoad(t *testing.T) {
+	db, schema := newSchema(t, testenv.MariaDB(t))
+	sakila(t, db, schema, Options{Scale: 0.001})
+	execIn(t, db, schema, "DROP TABLE "+UncapturedTable)
+	_, err := NewLoad(db, schema, LoadOptions{Transactions: 2000}).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), UncapturedTable) || !strings.Contains(err.Error(), schema) {
+		t.Errorf("a table is missing, and Run says %v", err)
+	}
 }

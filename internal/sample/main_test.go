@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
+	"hash/fnv"
+	"os"
 	"testing"
 
 	"github.com/etlsandbox/cdc/internal/testenv"
@@ -35,13 +36,12 @@ func newSchema(t *testing.T, server *testenv.MySQLServer) (*sql.DB, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	schema := "sample_" + strings.ToLower(strings.NewReplacer("/", "_", "-", "_").Replace(t.Name()))
-	drop := func() error { return Drop(context.WithoutCancel(t.Context()), db, schema) }
-	if err := drop(); err != nil { // of a run that was killed
-		t.Fatal(err)
-	}
+	// Of this process, so that two runs on one server do not meet.
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(t.Name())) // never fails
+	schema := fmt.Sprintf("sample_%d_%x", os.Getpid(), name.Sum32())
 	t.Cleanup(func() {
-		if err := drop(); err != nil {
+		if err := Drop(context.WithoutCancel(t.Context()), db, schema); err != nil {
 			t.Error(err)
 		}
 		if err := db.Close(); err != nil {

@@ -9,19 +9,19 @@ import (
 
 // Error numbers of the server that this package tells apart.
 const (
-	errDatabaseExists    = 1007
-	errRecordChanged     = 1020 // MariaDB with innodb_snapshot_isolation
-	errShutdown          = 1053
-	errDuplicateKey      = 1062
-	errConnectionKilled  = 1927 // MariaDB
-	errLockWait          = 1205
-	errDeadlock          = 1213
-	errQueryInterrupted  = 1317
-	errRowIsReferenced   = 1451
-	errNoReferencedRow   = 1452
-	errCascadeDuplicate  = 1761 // a cascade would make a key twice; 1762 where the server may not say which
-	errCascadeDuplicate2 = 1762
-	errLockDeadlock      = 3101 // MySQL, group replication
+	errDatabaseExists          = 1007
+	errRecordChanged           = 1020 // MariaDB with innodb_snapshot_isolation
+	errShutdown                = 1053
+	errDuplicateKey            = 1062
+	errConnectionKilled        = 1927 // MariaDB
+	errLockWait                = 1205
+	errDeadlock                = 1213
+	errQueryInterrupted        = 1317
+	errRowIsReferenced         = 1451
+	errNoReferencedRow         = 1452
+	errCascadeDuplicate        = 1761 // a cascade would make a key twice; 1762 where the server may not say which
+	errCascadeDuplicateUnnamed = 1762
+	errLockDeadlock            = 3101 // MySQL, group replication
 )
 
 // session is one connection with fixed settings, taken out of the caller's pool.

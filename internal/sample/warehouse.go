@@ -239,11 +239,14 @@ func warehouseKinds(m Mode) []kind {
 		return kinds
 	}
 	return append(kinds,
-		kind{"put", 10, sized(put)}, kind{"put many", 2, sized(putMany)}, kind{"take away", 8, sized(takeAway)}, kind{"recount", 10, sized(recount)},
-		kind{"restock", 10, sized(restock)}, kind{"move bin", 6, sized(moveBin)}, kind{"close site", 1, sized(closeSite)}, kind{"open site", 6, sized(openSite)},
-		kind{"reparent part", 5, sized(reparent)}, kind{"delete part", 3, sized(deletePart)}, kind{"new part", 5, sized(newPart)}, kind{"move part key", 3, sized(movePart)},
-		kind{"offer", 8, sized(makeOffer)}, kind{"withdraw offers", 4, sized(withdrawOffers)}, kind{"change prices", 5, sized(changePrices)},
-		kind{"move offer", 3, sized(moveOffer)}, kind{"rollback", 2, sized(rollbackStock)}, kind{"savepoint", 2, sized(savepointStock)})
+		kind{"put", 10, sized(put)}, kind{"put many", 2, sized(putMany)}, kind{"take away", 8, sized(takeAway)},
+		kind{"recount", 10, sized(recount)}, kind{"restock", 10, sized(restock)}, kind{"move bin", 6, sized(moveBin)},
+		kind{"close site", 1, sized(closeSite)}, kind{"open site", 6, sized(openSite)},
+		kind{"reparent part", 5, sized(reparent)}, kind{"delete part", 3, sized(deletePart)},
+		kind{"new part", 5, sized(newPart)}, kind{"move part key", 3, sized(movePart)},
+		kind{"offer", 8, sized(makeOffer)}, kind{"withdraw offers", 4, sized(withdrawOffers)},
+		kind{"change prices", 5, sized(changePrices)}, kind{"move offer", 3, sized(moveOffer)},
+		kind{"rollback", 2, sized(rollbackStock)}, kind{"savepoint", 2, sized(savepointStock)})
 }
 
 // questionMarks is a list of n placeholders.

@@ -61,7 +61,7 @@ func TestWarehouseLoadKeepsTheLedger(t *testing.T) {
 		before := inSchema(t, db, schema, ledger)
 		digest := inSchema(t, db, schema, WarehouseDigest(MySQL, WarehouseSource(), ""))
 		reads, stop := watchSum(t, db, schema, ledger, before)
-		stats, err := NewWarehouseLoad(db, schema, LoadOptions{Seed: 3, Transactions: 1500}).Run(t.Context())
+		stats, err := NewWarehouseLoad(db, schema, LoadOptions{Seed: 3, Transactions: 1000}).Run(t.Context())
 		stop()
 		if err != nil {
 			t.Fatal(err)

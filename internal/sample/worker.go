@@ -196,7 +196,7 @@ func outcome(err error) result {
 	case errors.Is(err, errNothing), isServerError(err, errRowIsReferenced):
 		return nothing
 	case isServerError(err, errDeadlock, errLockDeadlock, errLockWait, errRecordChanged, errDuplicateKey, errNoReferencedRow,
-		errCascadeDuplicate, errCascadeDuplicate2):
+		errCascadeDuplicate, errCascadeDuplicateUnnamed):
 		return conflict
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op),
