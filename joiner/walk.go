@@ -159,31 +159,12 @@ func (w *walker) holds(cond view.Expr) bool {
 	if cond == nil {
 		return true
 	}
-	v, err := cond.Eval(w.tuple)
+	ok, err := view.Holds(cond, w.tuple)
 	if err != nil {
 		w.fail(w.evalError("condition "+cond.String(), err))
 		return false
 	}
-	return isTrue(v)
-}
-
-// isTrue is SQL's truth of a value: not NULL and not zero.
-func isTrue(v change.Value) bool {
-	switch v.Kind() {
-	case change.Int:
-		return v.Int() != 0
-	case change.Uint:
-		return v.Uint() != 0
-	case change.Float, change.Double:
-		return v.Double() != 0
-	case change.Decimal:
-		for _, c := range v.Text() {
-			if c >= '1' && c <= '9' {
-				return true
-			}
-		}
-	}
-	return false
+	return ok
 }
 
 func (w *walker) finish() {
