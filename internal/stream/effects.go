@@ -75,7 +75,7 @@ type Log interface {
 	// Read answers each Want in order. If none has anything readable it waits, at most so long; an answer
 	// without records is not an error.
 	Read(ctx context.Context, wants []Want, wait time.Duration) ([]Fetched, error)
-	// Bounds asks for the places of partitions; a partition that does not exist has zero Bounds.
+	// Bounds asks for the places of partitions. A partition that does not exist is ErrNoTopic, here and in Read.
 	Bounds(ctx context.Context, parts []wire.Part) ([]Bounds, error)
 }
 

@@ -19,6 +19,10 @@ var ErrRestart = errors.New("the writer must be started again")
 // ErrGone matches every GoneError.
 var ErrGone = errors.New("the log no longer holds what the reader needs")
 
+// ErrNoTopic says that a topic does not exist. It may be a moment of a broker's start; a topic that was
+// deleted has to be created again (kafka.Admin.Ensure), which begins a new incarnation.
+var ErrNoTopic = errors.New("the topic does not exist")
+
 // GoneError says that a reader cannot go on: the log was cut, trimmed or replaced where it stands. The
 // way out is always the same, a cover: ask the writer's stage for one and look for its begin.
 type GoneError struct {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -145,6 +146,9 @@ func (m *merge) read(ctx context.Context, cs []*cursor) error {
 		wants[i] = Want{Topic: c.part.Topic, Partition: c.part.Partition, From: c.at, MaxBytes: share}
 	}
 	got, err := r.log.Read(ctx, wants, pollWait)
+	if errors.Is(err, ErrNoTopic) {
+		return cs[0].gone(cs[0].at, fmt.Sprintf("a topic of this record was deleted: %v", err))
+	}
 	if err != nil {
 		return err
 	}

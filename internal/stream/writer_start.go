@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,14 +86,31 @@ func (w *Writer) look(ctx context.Context) (found, error) {
 	if f.newest == nil {
 		f.newest, f.at = &f.meta.Newest.Progress, f.meta.Newest.Offset
 	}
-	ends, err := w.log.Bounds(ctx, f.meta.Newest.Progress.Parts)
-	if err != nil {
-		return found{}, err
+	f.ends, err = w.ends(ctx, f.meta.Newest.Progress.Parts)
+	return f, err
+}
+
+// ends returns the ends of partitions; one that does not exist any more ends at 0.
+func (w *Writer) ends(ctx context.Context, parts []wire.Part) ([]int64, error) {
+	ends := make([]int64, len(parts))
+	bounds, err := w.log.Bounds(ctx, parts)
+	if errors.Is(err, ErrNoTopic) {
+		for i := range parts {
+			b, err := w.log.Bounds(ctx, parts[i:i+1])
+			if errors.Is(err, ErrNoTopic) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			ends[i] = b[0].End
+		}
+		return ends, nil
 	}
-	for _, b := range ends {
-		f.ends = append(f.ends, b.End)
+	for i, b := range bounds {
+		ends[i] = b.End
 	}
-	return f, nil
+	return ends, err
 }
 
 // settled waits until everything that partitions held is readable: after InitProducerID nothing of this

@@ -26,7 +26,7 @@ type Log struct {
 	adm *kadm.Client
 
 	leaders map[partition]int32
-	unknown map[string]bool // topics that do not exist
+	unknown map[string]bool // topics that the brokers did not know when asked last
 }
 
 // NewLog returns a Log; no connection is opened yet.
@@ -60,7 +60,10 @@ func (l *Log) Read(ctx context.Context, wants []stream.Want, wait time.Duration)
 		}
 		if time.Now().After(deadline) {
 			w := wants[again[0]]
-			return nil, fmt.Errorf("read %s[%d] at offset %d: the partition has had no leader for %s", w.Topic, w.Partition, w.From, patience)
+			if l.unknown[w.Topic] {
+				return nil, fmt.Errorf("read %s[%d]: %w", w.Topic, w.Partition, stream.ErrNoTopic)
+			}
+			return nil, fmt.Errorf("read %s[%d] at offset %d: no broker leads the partition, or it does not answer, for %s", w.Topic, w.Partition, w.From, patience)
 		}
 		if err := sleep(ctx, backoff); err != nil {
 			return nil, err
@@ -75,7 +78,7 @@ func (l *Log) round(ctx context.Context, wants []stream.Want, todo []int, wait t
 	if err := l.lead(ctx, wants, todo); err != nil {
 		return nil, err
 	}
-	byLeader, again := l.group(wants, todo, out)
+	byLeader, again := l.group(wants, todo)
 	if len(byLeader) > 1 {
 		wait = min(wait, 50*time.Millisecond) // who has something must not wait for who has nothing
 	}
@@ -103,20 +106,15 @@ func (l *Log) round(ctx context.Context, wants []stream.Want, todo []int, wait t
 	return append(again, moved...), first
 }
 
-// group sorts the wants by leader; one of a topic that does not exist is answered at once.
-func (l *Log) group(wants []stream.Want, todo []int, out []stream.Fetched) (byLeader map[int32][]int, again []int) {
+// group sorts the wants by leader.
+func (l *Log) group(wants []stream.Want, todo []int) (byLeader map[int32][]int, again []int) {
 	byLeader = map[int32][]int{}
 	for _, i := range todo {
 		w := wants[i]
-		leader, ok := l.leaders[partition{w.Topic, w.Partition}]
-		switch {
-		case l.unknown[w.Topic]:
-			out[i] = stream.Fetched{Next: w.From}
-			delete(l.unknown, w.Topic) // ask again next time
-		case !ok || leader < 0:
-			again = append(again, i)
-		default:
+		if leader, ok := l.leaders[partition{w.Topic, w.Partition}]; ok && leader >= 0 {
 			byLeader[leader] = append(byLeader[leader], i)
+		} else {
+			again = append(again, i)
 		}
 	}
 	return byLeader, again
@@ -147,11 +145,9 @@ func (l *Log) lead(ctx context.Context, wants []stream.Want, todo []int) error {
 		if t.Topic == nil {
 			continue
 		}
-		switch err := kerr.ErrorForCode(t.ErrorCode); {
-		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			l.unknown[*t.Topic] = true
-			continue
-		case err != nil && !kerr.IsRetriable(err):
+		err := kerr.ErrorForCode(t.ErrorCode)
+		l.unknown[*t.Topic] = errors.Is(err, kerr.UnknownTopicOrPartition)
+		if err != nil && !kerr.IsRetriable(err) {
 			return fmt.Errorf("ask for the leaders of %s: %w", *t.Topic, err)
 		}
 		for _, p := range t.Partitions {
@@ -259,56 +255,6 @@ func decode(w stream.Want, a *kmsg.FetchResponseTopicPartition) (stream.Fetched,
 		f.Records[i] = e
 	}
 	return f, nil
-}
-
-// Bounds implements stream.Log.
-func (l *Log) Bounds(ctx context.Context, parts []wire.Part) ([]stream.Bounds, error) {
-	if len(parts) == 0 {
-		return nil, nil
-	}
-	seen := map[string]bool{}
-	var topics []string
-	for _, p := range parts {
-		if !seen[p.Topic] {
-			seen[p.Topic] = true
-			topics = append(topics, p.Topic)
-		}
-	}
-	ends, err := l.adm.ListEndOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("find the ends of %v: %w", topics, err)
-	}
-	stable, err := l.adm.ListCommittedOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("find the stable ends of %v: %w", topics, err)
-	}
-	starts, err := l.adm.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("find the starts of %v: %w", topics, err)
-	}
-	out := make([]stream.Bounds, len(parts))
-	for i, p := range parts {
-		b := &out[i]
-		for _, x := range []struct {
-			from kadm.ListedOffsets
-			to   *int64
-		}{{starts, &b.Start}, {stable, &b.Stable}, {ends, &b.End}} {
-			o, ok := x.from.Lookup(p.Topic, p.Partition)
-			if whole, failed := x.from.Lookup(p.Topic, -1); failed {
-				o, ok = whole, true
-			}
-			switch {
-			case !ok || errors.Is(o.Err, kerr.UnknownTopicOrPartition):
-				*x.to = 0
-			case o.Err != nil:
-				return nil, fmt.Errorf("find the bounds of %s[%d]: %w", p.Topic, p.Partition, o.Err)
-			default:
-				*x.to = o.Offset
-			}
-		}
-		b.End = max(b.End, b.Stable) // it was asked for first
-	}
-	return out, nil
 }
 
 // Trim implements stream.Trimmer with DeleteRecords.

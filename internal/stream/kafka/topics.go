@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -82,32 +83,34 @@ func NewAdmin(cfg Config) (*Admin, error) {
 // Close drops the connections.
 func (a *Admin) Close() { a.cl.Close() }
 
-// Ensure creates the topics that do not exist, and checks that those that do are no less than asked. All
-// that is wrong is reported at once, each with the command that mends it. replication is the replication
-// factor of new topics.
+// Ensure creates the topics that do not exist, and checks that all are no less than asked. All that is
+// wrong is reported at once, each with the command that mends it. replication is the replication factor of
+// new topics.
 func (a *Admin) Ensure(ctx context.Context, topics []Topic, replication int16) error {
 	if err := clashes(topics); err != nil {
 		return err
 	}
-	have, err := a.adm.ListTopics(ctx)
+	have, err := a.List(ctx, "")
 	if err != nil {
-		return fmt.Errorf("list topics: %w", err)
+		return err
 	}
 	var problems []error
-	var check []string
+	var names []string
 	for _, t := range topics {
-		d, ok := have[t.Name]
+		n, ok := have[t.Name]
 		switch {
 		case !ok:
-			problems = append(problems, a.create(ctx, t, replication))
-		case int32(len(d.Partitions)) < t.Partitions:
+			if err := a.create(ctx, t, replication); err != nil {
+				problems = append(problems, err)
+				continue
+			}
+		case int32(n) < t.Partitions:
 			problems = append(problems, fmt.Errorf("topic %s (%s) has %d partitions, %d are asked for (kafka-topics.sh --alter --topic %s --partitions %d, or lower broker.partitions)",
-				t.Name, t.For, len(d.Partitions), t.Partitions, t.Name, t.Partitions))
-		default:
-			check = append(check, t.Name)
+				t.Name, t.For, n, t.Partitions, t.Name, t.Partitions))
 		}
+		names = append(names, t.Name)
 	}
-	problems = append(problems, a.check(ctx, topics, check))
+	problems = append(problems, a.check(ctx, topics, names))
 	return errors.Join(problems...)
 }
 
@@ -228,16 +231,17 @@ func less(t Topic, is map[string]string) map[string]string {
 	return out
 }
 
-// List returns the names of all topics that begin with the prefix, and their partitions.
+// List returns the names of all topics that begin with the prefix, and how many partitions they have.
 func (a *Admin) List(ctx context.Context, prefix string) (map[string]int, error) {
-	have, err := a.adm.ListTopics(ctx)
+	req := kmsg.NewPtrMetadataRequest() // not kadm's, which may answer from memory
+	resp, err := req.RequestWith(ctx, a.cl)
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
 	out := map[string]int{}
-	for name, d := range have {
-		if strings.HasPrefix(name, prefix) {
-			out[name] = len(d.Partitions)
+	for _, t := range resp.Topics {
+		if t.Topic != nil && strings.HasPrefix(*t.Topic, prefix) {
+			out[*t.Topic] = len(t.Partitions)
 		}
 	}
 	return out, nil

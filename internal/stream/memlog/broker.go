@@ -194,9 +194,12 @@ func (b *Broker) Read(ctx context.Context, wants []stream.Want, wait time.Durati
 	if err := b.call(ctx, "read"); err != nil {
 		return nil, err
 	}
-	out, some, changed := b.read(wants)
-	for b.OnCall == nil && !some && b.Marker(first) {
-		out, some, changed = b.read(wants)
+	out, some, changed, err := b.read(wants)
+	for b.OnCall == nil && !some && err == nil && b.Marker(first) {
+		out, some, changed, err = b.read(wants)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if some || wait == 0 || b.OnCall != nil {
 		return out, nil
@@ -209,22 +212,23 @@ func (b *Broker) Read(ctx context.Context, wants []stream.Want, wait time.Durati
 	case <-timer.C:
 	case <-changed:
 	}
-	out, _, _ = b.read(wants)
-	return out, nil
+	out, _, _, err = b.read(wants)
+	return out, err
 }
 
-func (b *Broker) read(wants []stream.Want) (out []stream.Fetched, some bool, changed chan struct{}) {
+func (b *Broker) read(wants []stream.Want) (out []stream.Fetched, some bool, changed chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, w := range wants {
-		f := stream.Fetched{Next: w.From}
-		if p := b.part(w.Topic, w.Partition); p != nil {
-			f = p.read(w)
+		p := b.part(w.Topic, w.Partition)
+		if p == nil {
+			return nil, false, nil, fmt.Errorf("read %s[%d]: %w", w.Topic, w.Partition, stream.ErrNoTopic)
 		}
+		f := p.read(w)
 		some = some || len(f.Records) > 0 || f.Next > w.From || f.Next < f.Bounds.Start || f.Next > f.Bounds.End
 		out = append(out, f)
 	}
-	return out, some, b.changed
+	return out, some, b.changed, nil
 }
 
 func (p *part) read(w stream.Want) stream.Fetched {
@@ -250,9 +254,11 @@ func (b *Broker) Bounds(ctx context.Context, parts []wire.Part) ([]stream.Bounds
 	defer b.mu.Unlock()
 	out := make([]stream.Bounds, len(parts))
 	for i, q := range parts {
-		if p := b.part(q.Topic, q.Partition); p != nil {
-			out[i] = p.bounds()
+		p := b.part(q.Topic, q.Partition)
+		if p == nil {
+			return nil, fmt.Errorf("find the bounds of %s[%d]: %w", q.Topic, q.Partition, stream.ErrNoTopic)
 		}
+		out[i] = p.bounds()
 	}
 	return out, nil
 }
