@@ -32,6 +32,9 @@ func newCastInt(arg node, unsigned bool) (node, error) {
 	if unsigned && arg.info().class == classDecimal {
 		return nil, refuse("CAST it AS SIGNED", "MySQL and MariaDB differ on CAST of a negative decimal to UNSIGNED")
 	}
+	if i := arg.info(); i.class == classDecimal && i.digits > 18 {
+		return nil, refuse("CAST it to DECIMAL(18,0) first", "MySQL and MariaDB differ on CAST of a decimal beyond BIGINT, and %s has up to %d digits", arg, i.digits)
+	}
 	if err := whole(arg); err != nil {
 		return nil, err
 	}
@@ -47,7 +50,7 @@ func newCastDecimal(arg node, precision, scale int) (node, error) {
 	if precision > maxDecimalDigits || scale > maxDecimalScale || scale > precision {
 		return nil, refuse(fmt.Sprintf("at most DECIMAL(%d,%d)", maxDecimalDigits, maxDecimalScale), "DECIMAL(%d,%d)", precision, scale)
 	}
-	if i := arg.info(); i.quotient && scale != i.typ.Scale {
+	if i := arg.info(); i.negativeZero || i.quotient && scale != i.typ.Scale {
 		return nil, whole(arg)
 	}
 	t := change.Type{Kind: change.Decimal, Name: "decimal", Precision: precision, Scale: scale}
@@ -119,6 +122,12 @@ func (e *cast) Eval(t Tuple) (change.Value, error) {
 	}
 	switch e.typ.Kind {
 	case change.Int, change.Uint:
+		if e.arg.info().mixed && v.Kind() != change.Decimal {
+			if n, ok := toSigned(v).value(e.class); ok {
+				return n, nil
+			}
+			return change.Value{}, rangeError(e.class, e.text)
+		}
 		return e.toInt(v), nil
 	case change.Decimal:
 		return clip(toDec(v).round(e.typ.Scale), e.typ.Precision).value(), nil
@@ -148,31 +157,13 @@ func (e *cast) Eval(t Tuple) (change.Value, error) {
 func (e *cast) toInt(v change.Value) change.Value {
 	x := toSigned(v)
 	if v.Kind() == change.Decimal {
-		d := parseDec(v.Text()).round(0)
-		var ok bool
-		if v, ok = decToInt(d, classInt); !ok || v.IsNull() {
-			v = clipInt(d, e.class)
-		}
+		v, _ = decToInt(parseDec(v.Text()).round(0), classInt) // 18 digits fit
 		x = toSigned(v)
 	}
 	if e.class == classUint {
 		return change.UintValue(x.wrap())
 	}
 	return change.IntValue(int64(x.wrap()))
-}
-
-// clipInt is a decimal beyond BIGINT as the nearest integer of the class.
-func clipInt(d dec, c class) change.Value {
-	if c == classUint && !d.negative() {
-		if d.big.IsUint64() {
-			return change.UintValue(d.big.Uint64())
-		}
-		return change.UintValue(1<<64 - 1)
-	}
-	if d.negative() {
-		return change.IntValue(-1 << 63)
-	}
-	return change.IntValue(1<<63 - 1)
 }
 
 // clip keeps a decimal within its precision: beyond it is the largest number of that many digits.
@@ -208,15 +199,18 @@ func newRound(arg, places node) (node, error) {
 		n = int(p.lit.Int())
 		text += ", " + places.String()
 	}
-	if i.quotient && n != i.typ.Scale {
+	if i.negativeZero || i.quotient && n != i.typ.Scale {
 		return nil, whole(arg)
+	}
+	if n > 0 && i.class != classDecimal {
+		return nil, refuse("leave ROUND out", "ROUND of the whole number %s to %d places: the servers differ on its type", arg, n)
 	}
 	out := *i
 	out.text, out.isLit, out.lit, out.quotient, out.loose = text+")", false, change.Value{}, false, false
 	if i.class == classDecimal {
 		out.digits++
 		out.typ = typeDecimal(out.digits, max(n, 0))
-		out.loose = n > i.typ.Scale
+		out.loose = n > 0 && (n > i.typ.Scale || i.loose && !i.quotient) // MySQL does not fill up with zeros
 		if out.digits+n > maxDecimalDigits {
 			return nil, refuse("round to fewer places", "%s needs %d digits", out.text, out.digits+n)
 		}

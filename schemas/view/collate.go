@@ -59,6 +59,9 @@ var generalCIText string
 //go:embed collation/swedish_ci.txt
 var swedishCIText string
 
+//go:embed collation/latin1_bin.txt
+var latin1BinText string
+
 //go:embed collation/upper.txt
 var upperText string
 
@@ -75,6 +78,7 @@ var latin1LowerText string
 var (
 	generalCI = sync.OnceValue(func() *runeMap { return parseRuneMap(generalCIText, utf8.RuneError) })
 	swedishCI = sync.OnceValue(func() *runeMap { return parseRuneMap(swedishCIText, 0) })
+	latin1Bin = sync.OnceValue(func() *runeMap { return parseRuneMap(latin1BinText, 0) })
 	upperCase = sync.OnceValue(func() *runeMap { return parseRuneMap(upperText, 0) })
 	lowerCase = sync.OnceValue(func() *runeMap { return parseRuneMap(lowerText, 0) })
 	upperL1   = sync.OnceValue(func() *runeMap { return parseRuneMap(latin1UpperText, 0) })
@@ -98,8 +102,10 @@ func collationOf(name string) *collation {
 	switch name {
 	case "binary":
 		return &collation{name: name, id: CompareBinary}
-	case "utf8mb4_bin", "utf8mb3_bin", "utf8_bin", "latin1_bin", "ascii_bin":
+	case "utf8mb4_bin", "utf8mb3_bin", "utf8_bin":
 		return &collation{name: name, id: ComparePadded, pad: true}
+	case "latin1_bin": // ordered by windows-1252; equal are the same strings as under the other _bin ones
+		return &collation{name: name, id: ComparePadded, pad: true, weights: latin1Bin()}
 	case "utf8mb4_general_ci", "utf8mb3_general_ci", "utf8_general_ci":
 		return &collation{name: name, id: CompareGeneralCI, pad: true, weights: generalCI()}
 	case "latin1_swedish_ci":

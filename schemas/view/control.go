@@ -79,6 +79,10 @@ func newNullIf(a, b node) (node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if eq.by.kind == cmpText && eq.by.text.name != a.info().typ.Collation {
+		return nil, refuse("write CASE WHEN "+a.String()+" <> "+b.String()+" THEN ... END",
+			"the result of NULLIF would change its collation to %s", eq.by.text.name)
+	}
 	out := *a.info()
 	out.isLit, out.lit, out.null = false, change.Value{}, true
 	out.text = callText("NULLIF", []node{a, b})
@@ -232,6 +236,7 @@ func unifyTemporals(a, b *base) (base, error) {
 func unifyNumbers(a, b *base) (base, error) {
 	out := *a
 	out.digits = max(a.digits, b.digits)
+	out.natural, out.unsure, out.mixed = a.isNatural() && b.isNatural(), a.unsure || b.unsure, a.mixed || b.mixed
 	switch {
 	case a.class == classDouble || b.class == classDouble:
 		if a.typ.Equal(b.typ) {
@@ -252,19 +257,14 @@ func unifyNumbers(a, b *base) (base, error) {
 		if !a.typ.Equal(b.typ) {
 			out.typ.Name, out.typ.Length = "bigint", 0
 		}
-	case fitsUint(a) && fitsUint(b):
-		out.class, out.typ = classUint, typeUint
-	case fitsInt(a) && fitsInt(b):
-		out.class, out.typ = classInt, typeInt
+	case a.class == classUint && a.typ.Name == "bigint" || b.class == classUint && b.typ.Name == "bigint":
+		// a BIGINT UNSIGNED and a signed number have only DECIMAL in common
+		out.class, out.typ, out.digits = classDecimal, typeDecimal(20, 0), 20
 	default:
-		return out, refuse("CAST one: CAST(x AS SIGNED)", "a signed number and a BIGINT UNSIGNED as results of one expression")
+		out.class, out.typ, out.mixed = classInt, typeInt, true
 	}
 	return out, nil
 }
-
-func fitsUint(i *base) bool { return i.class == classUint || i.isLit && i.lit.Int() >= 0 }
-
-func fitsInt(i *base) bool { return i.class == classInt || i.typ.Name != "bigint" }
 
 // conversion brings a value to the type that several results have together.
 type conversion struct {

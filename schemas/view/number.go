@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
@@ -31,12 +32,16 @@ func newArith(op string, l, r node) (node, error) {
 	a, b := l.info(), r.info()
 	for _, n := range []node{l, r} {
 		i := n.info()
-		if err := whole(n); err != nil {
-			return nil, err
+		if i.quotient || i.negativeZero && !(op == opAdd && b.isLit) {
+			return nil, whole(n)
 		}
 		if !i.isNumber() {
 			return nil, refuse(numberWayOut(i), "%s is not a number: arithmetic with an implicit conversion is not supported", describe(n))
 		}
+	}
+	if (a.unsure || b.unsure) && op != opDiv && (op == opSub || !a.isNatural() || !b.isNatural()) {
+		return nil, refuse("CAST it first: CAST(YEAR(x) AS SIGNED)",
+			"YEAR is unsigned on MySQL and signed on MariaDB, and the result of %s %s %s may be negative", l, op, r)
 	}
 	text := fmt.Sprintf("(%s %s %s)", l, op, r)
 	out := base{text: text, null: a.null || b.null || op == opDiv || op == opInt || op == opMod, der: derNumeric}
@@ -50,6 +55,8 @@ func newArith(op string, l, r node) (node, error) {
 	case op == opInt || op != opDiv && a.class != classDecimal && b.class != classDecimal:
 		unsigned := a.class == classUint || op != opMod && b.class == classUint
 		out.class, out.typ, out.digits = classInt, typeInt, 20
+		out.mixed = a.mixed || b.mixed
+		out.unsure, out.natural = a.unsure || b.unsure, op != opSub && a.isNatural() && b.isNatural()
 		if unsigned {
 			out.class, out.typ = classUint, typeUint
 		}
@@ -57,6 +64,9 @@ func newArith(op string, l, r node) (node, error) {
 	}
 	return newDecArith(op, l, r, out)
 }
+
+// isNatural reports whether a number cannot be negative.
+func (b *base) isNatural() bool { return b.natural || b.class == classUint }
 
 func numberWayOut(i *base) string {
 	switch {
@@ -88,6 +98,7 @@ func newDecArith(op string, l, r node, out base) (node, error) {
 			out.text, digits+scale, scale, maxDecimalDigits, maxDecimalScale)
 	}
 	out.class, out.typ, out.digits = classDecimal, typeDecimal(digits, scale), digits
+	out.negativeZero = op == opMod && a.class != classUint
 	out.loose = out.loose || a.loose || b.loose
 	return &decArith{out, op, l, r}, nil
 }
@@ -201,16 +212,22 @@ func toSigned(v change.Value) signed {
 
 // Eval computes in integers; a result beyond the type is an error, as on the servers.
 func (e *intArith) Eval(t Tuple) (change.Value, error) {
-	a, b, ok, err := both(e.l, e.r, t)
-	if !ok {
-		return change.Value{}, err
-	}
 	if e.viaDecimal {
+		a, b, ok, err := both(e.l, e.r, t)
+		if !ok {
+			return change.Value{}, err
+		}
 		x, y := toDec(a), toDec(b)
 		if y.isZero() {
 			return change.Value{}, nil
 		}
 		return e.fitDec(x.quo(y, 0))
+	}
+	// Both sides are evaluated, as the servers do: one out of range counts even beside a NULL.
+	a, errA := e.l.Eval(t)
+	b, errB := e.r.Eval(t)
+	if err := cmp.Or(errA, errB); err != nil || a.IsNull() || b.IsNull() {
+		return change.Value{}, err
 	}
 	x, y := toSigned(a), toSigned(b)
 	over := false
@@ -315,7 +332,7 @@ func newNegation(arg node) (node, error) {
 	}
 	out := *i
 	out.text = "-(" + i.text + ")"
-	out.lit, out.isLit = change.Value{}, false
+	out.lit, out.isLit, out.natural, out.unsure = change.Value{}, false, false, false
 	switch i.class {
 	case classInt, classUint:
 		out.typ, out.class, out.digits = typeInt, classInt, 20

@@ -168,7 +168,7 @@ func fillPlanTables(t *testing.T, name string, srv *testenv.MySQLServer, cat cat
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &goldenServer{name, conn}
+	g := &goldenServer{name: name, conn: conn}
 	t.Cleanup(func() { conn.Close() })
 	for _, stmt := range Session() {
 		g.exec(t, stmt)

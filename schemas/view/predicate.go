@@ -161,7 +161,7 @@ func truth(b bool) change.Value {
 }
 
 func boolBase(text string, nullable bool) base {
-	return base{typ: typeInt, class: classInt, digits: 1, null: nullable, text: text, der: derNumeric, ascii: true}
+	return base{typ: typeInt, class: classInt, digits: 1, natural: true, null: nullable, text: text, der: derNumeric, ascii: true}
 }
 
 // comparison is l op r.
@@ -263,9 +263,12 @@ func (v tri) value() change.Value {
 	return truth(v == isTrue)
 }
 
-// whole refuses a division whose digits differ between the servers.
+// whole refuses what the servers go on with in different ways: the digits of a division, the sign of a zero.
 func whole(n node) error {
 	i := n.info()
+	if i.negativeZero {
+		return refuse("write "+n.String()+" + 0", "MariaDB takes a negative zero of %s for less than 0", n)
+	}
 	if !i.quotient {
 		return nil
 	}
@@ -366,8 +369,11 @@ func newIsNull(arg node, negate bool) node {
 	return &isNull{boolBase(text, false), arg, negate}
 }
 
-// Eval is never NULL.
+// Eval is never NULL. What cannot be NULL is not evaluated, as the servers do not.
 func (e *isNull) Eval(t Tuple) (change.Value, error) {
+	if !e.arg.Nullable() {
+		return truth(e.not), nil
+	}
 	v, err := e.arg.Eval(t)
 	return truth(v.IsNull() != e.not), err
 }

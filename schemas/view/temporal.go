@@ -113,6 +113,7 @@ func newDatePart(part string, arg node) (node, error) {
 	}
 	out := boolBase(text, arg.Nullable())
 	out.typ, out.digits = change.Type{Kind: change.Int, Name: "int"}, 5
+	out.unsure = part == "YEAR"
 	return &datePart{out, part, arg}, nil
 }
 

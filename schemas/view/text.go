@@ -31,7 +31,7 @@ func textOperand(n node) error {
 		return refuse("CAST it to DECIMAL where it is stored", "%s: the text of a floating point number is not exact", describe(n))
 	case i.class == classOpaque:
 		return refuse("select the column as it is", "%s of type %s has no text form here", n.String(), i.typ.Name)
-	case i.quotient:
+	case i.quotient || i.negativeZero:
 		return whole(n)
 	case i.loose:
 		return refuse("CAST it to DECIMAL(p,s) or round it", "%s: its number of digits after the point depends on the row", n.String())

@@ -99,6 +99,13 @@ type base struct {
 	// quotient marks a division: MariaDB goes on with more digits of it than its type says, MySQL does
 	// not, so it can only be rounded to just those.
 	quotient bool
+	// negativeZero marks a remainder of decimals: MariaDB gives -0.00, which it takes for less than 0.
+	negativeZero bool
+	// natural marks an integer that cannot be negative; unsure one that MySQL 9 takes for unsigned and
+	// others for signed (YEAR): with it, a result that may be negative is out of range on one of them.
+	natural, unsure bool
+	// mixed marks an integer that comes from a signed and an unsigned one: a DECIMAL on MariaDB.
+	mixed bool
 	// lit is the value of a literal.
 	lit   change.Value
 	isLit bool
@@ -272,6 +279,7 @@ func newLiteral(v change.Value, t change.Type, text string) *literal {
 		l.ascii = isASCII(v.Text())
 	case classInt, classUint:
 		l.digits = len(v.String())
+		l.natural = !toSigned(v).neg
 	case classDecimal:
 		l.digits = t.Precision - t.Scale
 	}
