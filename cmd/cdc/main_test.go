@@ -20,12 +20,13 @@ import (
 
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/testenv"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
 var update = flag.Bool("update", false, "write docs/reference again")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(testenv.Wrap(m)) }
 
 // outcome is what one run of the program gave.
 type outcome struct {

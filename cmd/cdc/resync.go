@@ -32,7 +32,7 @@ meanwhile. The work goes on in the daemon if this command is interrupted.
 				return err
 			}
 			defer cl.Close()
-			return a.resync(cmd.Context(), cl, req, 500*time.Millisecond)
+			return a.resync(cmd.Context(), cl, req, 250*time.Millisecond)
 		},
 	}
 	f := c.Flags()
@@ -90,24 +90,32 @@ func (a *app) printResync(r admin.ResyncReport, dryRun bool) {
 	}
 }
 
+// maxUnknown is how often a cover may be missing before it counts as forgotten.
+const maxUnknown = 10
+
 // follow shows the covers until each has ended.
 func (a *app) follow(ctx context.Context, cl *admin.Client, begun []admin.Cover, every time.Duration) ([]admin.Cover, error) {
 	p := a.newProgress()
 	defer p.end()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
-		now, err := cl.Resyncs(ctx)
+	for unknown := 0; ; {
+		st, err := cl.Status(ctx) // a resync of everything is a heal, so it is not among the resyncs
 		if err != nil {
 			return nil, err
 		}
 		running := false
 		for i, b := range begun {
-			at := indexOf(now, b.ID)
+			at := indexOf(st.Covers, b.ID)
 			if at < 0 {
-				return nil, fmt.Errorf("the daemon does not know the resync %s any more: it was started again; see `cdc status`", b.ID)
+				// It may have begun so lately that it is not shown yet.
+				if unknown++; unknown > maxUnknown {
+					return nil, fmt.Errorf("the daemon does not know the resync %s any more: it was started again; see `cdc status`", b.ID)
+				}
+				running = true
+				continue
 			}
-			begun[i] = now[at]
+			begun[i] = st.Covers[at]
 			p.show(strings.Join(begun[i].Tables, ", "), begun[i].Rows, begun[i].Of)
 			running = running || begun[i].State == "waiting" || begun[i].State == "running"
 		}

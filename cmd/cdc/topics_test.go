@@ -75,7 +75,7 @@ func TestTopics(t *testing.T) {
 	}
 
 	o := execute(t.Context(), p, args("topics", "list")...)
-	want := "TOPIC                PARTITIONS  FIRST  NEXT  OFFSETS\njupiter.shop.orders  2           0      10    10\n"
+	want := "TOPIC                PARTITIONS  FIRST  NEXT  OFFSETS\njupiter.shop.orders  2           0      11    11\n"
 	if diff := cmp.Diff(outcome{0, want, ""}, o, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
 	}

@@ -285,7 +285,7 @@ func sinksOf(c *config.Config, name string) []string {
 	var out []string
 	for _, sink := range sortedNames(c.Sinks) {
 		for _, d := range c.Sinks[sink].Deliver {
-			if d.From.View == name {
+			if strings.EqualFold(d.From.View, name) {
 				out = append(out, sink)
 				break
 			}

@@ -51,10 +51,8 @@ type demo struct {
 // parts returns the real ones.
 func parts() deps {
 	return deps{
-		daemon: runService,
-		doctor: func(context.Context, *config.Config) ([]finding, error) {
-			return nil, errors.New("the preconditions are not wired in yet")
-		},
+		daemon:  runService,
+		doctor:  examine,
 		inspect: inspect,
 		compile: compile,
 		demo:    func(context.Context, demo) error { return errors.New("the demo is not wired in yet") },
