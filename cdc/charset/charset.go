@@ -6,14 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/japanese"
-	"golang.org/x/text/encoding/korean"
-	"golang.org/x/text/encoding/simplifiedchinese"
-	"golang.org/x/text/encoding/traditionalchinese"
-	"golang.org/x/text/transform"
 )
 
 // ErrInvalid says that bytes are not text of their character set.
@@ -38,8 +30,8 @@ func Of(name string) (d Decoder, ok bool) {
 	if m := singleByte(name); m != nil {
 		return m.decoder(name), true
 	}
-	if e := multiByte(name); e != nil {
-		return decodeWith(e), true
+	if m, ok := multiByte(name); ok {
+		return m.decode, true
 	}
 	return nil, false
 }
@@ -64,24 +56,22 @@ func decodeUTF8(dst, src []byte) ([]byte, error) {
 type table [256]rune
 
 func singleByte(name string) *table {
-	var t table
-	cm := map[string]*charmap.Charmap{
-		"latin1": charmap.Windows1252, "latin2": charmap.ISO8859_2, "latin5": charmap.ISO8859_9, "latin7": charmap.ISO8859_13,
-		"cp850": charmap.CodePage850, "cp852": charmap.CodePage852, "cp866": charmap.CodePage866,
-		"cp1250": charmap.Windows1250, "cp1251": charmap.Windows1251, "cp1256": charmap.Windows1256, "cp1257": charmap.Windows1257,
-		"koi8r": charmap.KOI8R, "koi8u": charmap.KOI8U, "greek": charmap.ISO8859_7, "hebrew": charmap.ISO8859_8,
-		"macroman": charmap.Macintosh, "tis620": charmap.Windows874,
-	}[name]
-	if cm == nil {
+	high := upper(name)
+	if high == "" {
 		return nil
 	}
-	for i := range t {
-		t[i] = cm.DecodeByte(byte(i))
+	var t table
+	for i := range utf8.RuneSelf {
+		t[i] = rune(i)
 	}
-	if name == "latin1" {
-		// MySQL's latin1 is cp1252 with the five unassigned bytes as control characters.
-		for _, b := range []byte{0x81, 0x8d, 0x8f, 0x90, 0x9d} {
-			t[b] = rune(b)
+	i := utf8.RuneSelf
+	for _, r := range high {
+		t[i] = r
+		i++
+	}
+	if name == "swe7" { // seven bits, with Swedish letters in the place of brackets
+		for from, to := range map[byte]rune{'@': 'É', '[': 'Ä', '\\': 'Ö', ']': 'Å', '^': 'Ü', '`': 'é', '{': 'ä', '|': 'ö', '}': 'å', '~': 'ü', 0x7f: utf8.RuneError} {
+			t[from] = to
 		}
 	}
 	return &t
@@ -90,63 +80,14 @@ func singleByte(name string) *table {
 func (t *table) decoder(name string) Decoder {
 	return func(dst, src []byte) ([]byte, error) {
 		for _, b := range src {
-			if b < utf8.RuneSelf && t[b] == rune(b) {
-				dst = append(dst, b)
-				continue
-			}
-			r := t[b]
-			if r == utf8.RuneError {
+			switch r := t[b]; {
+			case r < utf8.RuneSelf:
+				dst = append(dst, byte(r))
+			case r == utf8.RuneError:
 				return dst, fmt.Errorf("%w: byte %#02x of %s", ErrInvalid, b, name)
+			default:
+				dst = utf8.AppendRune(dst, r)
 			}
-			dst = utf8.AppendRune(dst, r)
-		}
-		return dst, nil
-	}
-}
-
-func multiByte(name string) encoding.Encoding {
-	switch name {
-	case "gbk", "gb2312":
-		return simplifiedchinese.GBK
-	case "gb18030":
-		return simplifiedchinese.GB18030
-	case "big5":
-		return traditionalchinese.Big5
-	case "sjis", "cp932":
-		return japanese.ShiftJIS
-	case "ujis", "eucjpms":
-		return japanese.EUCJP
-	case "euckr":
-		return korean.EUCKR
-	}
-	return nil
-}
-
-func decodeWith(e encoding.Encoding) Decoder {
-	d := e.NewDecoder()
-	return func(dst, src []byte) ([]byte, error) {
-		start := len(dst)
-		d.Reset()
-		for {
-			if cap(dst)-len(dst) < 3*len(src)+utf8.UTFMax {
-				dst = append(make([]byte, 0, 2*cap(dst)+3*len(src)+utf8.UTFMax), dst...)
-			}
-			n, took, err := d.Transform(dst[len(dst):cap(dst)], src, true)
-			dst, src = dst[:len(dst)+n], src[took:]
-			if errors.Is(err, transform.ErrShortDst) {
-				continue
-			}
-			if err != nil {
-				return dst, fmt.Errorf("%w: %w", ErrInvalid, err)
-			}
-			break
-		}
-		for text := dst[start:]; len(text) > 0; {
-			r, size := utf8.DecodeRune(text)
-			if r == utf8.RuneError {
-				return dst, ErrInvalid
-			}
-			text = text[size:]
 		}
 		return dst, nil
 	}
