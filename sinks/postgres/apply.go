@@ -20,9 +20,7 @@ type apply struct {
 	b    *change.Batch
 	step sinks.Step
 	tx   pgx.Tx
-	// careful puts savepoints around statements that a row's content can make fail, and finds the rows.
-	// It is off until that has happened: a transaction that has failed once is begun again with it.
-	careful bool
+	manner
 
 	inboxes map[*target]*inbox
 	poison  []poison
@@ -36,8 +34,20 @@ type count struct {
 	op    change.Op
 }
 
-// errCareful asks for the batch to be applied again with savepoints.
-var errCareful = errors.New("a row was refused")
+// manner is how a batch is applied; one that fails for what is in a row goes on to the next.
+type manner uint8
+
+const (
+	// small sends the rows of a small batch as parameters, all statements at once.
+	small manner = iota
+	// whole copies the rows to temporary tables.
+	whole
+	// careful does so with savepoints around what a row's content can make fail, and finds the rows.
+	careful
+)
+
+// errAgain asks for the batch to be applied again in the next manner.
+var errAgain = errors.New("a row was refused")
 
 // Apply implements sinks.Sink.
 func (s *Sink) Apply(ctx context.Context, b *change.Batch) error {
@@ -58,9 +68,12 @@ func (s *Sink) Apply(ctx context.Context, b *change.Batch) error {
 	if err != nil {
 		return err
 	}
-	for _, careful := range [...]bool{false, true} {
-		a := &apply{s: s, st: st, b: b, step: step, careful: careful}
-		if err = a.run(ctx); !errors.Is(err, errCareful) {
+	for _, how := range [...]manner{small, whole, careful} {
+		a := &apply{s: s, st: st, b: b, step: step, manner: how}
+		if how == small && !a.isSmall() {
+			continue
+		}
+		if err = a.run(ctx); !errors.Is(err, errAgain) {
 			break
 		}
 	}
@@ -98,7 +111,7 @@ func (a *apply) run(ctx context.Context) error {
 	for tg, in := range a.inboxes {
 		tg.inboxMade = tg.inboxMade && !in.made
 	}
-	if !errors.Is(err, errCareful) {
+	if !errors.Is(err, errAgain) {
 		a.s.checkConn(err)
 	}
 	return err
@@ -111,6 +124,9 @@ func (u *unknownOutcome) Error() string { return u.err.Error() }
 func (u *unknownOutcome) Unwrap() error { return u.err }
 
 func (a *apply) attempt(ctx context.Context) error {
+	if a.manner == small {
+		return a.applySmall(ctx)
+	}
 	if err := a.s.before("begin"); err != nil {
 		return err
 	}
@@ -132,12 +148,16 @@ func (a *apply) attempt(ctx context.Context) error {
 	if err := a.s.before("commit"); err != nil {
 		return errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
 	}
-	if err := tx.Commit(ctx); err != nil {
-		err = fmt.Errorf("commit: %w", err)
-		if errors.Is(err, pgx.ErrTxCommitRollback) {
-			return err
-		}
-		return &unknownOutcome{err}
+	return a.commitOutcome(tx.Commit(ctx))
+}
+
+// commitOutcome sorts what COMMIT returned: only the destination knows what became of one that failed.
+func (a *apply) commitOutcome(err error) error {
+	switch {
+	case errors.Is(err, pgx.ErrTxCommitRollback):
+		return fmt.Errorf("commit: %w", err)
+	case err != nil:
+		return &unknownOutcome{fmt.Errorf("commit: %w", err)}
 	}
 	if err := a.s.after("commit"); err != nil {
 		return &unknownOutcome{err}
@@ -147,7 +167,7 @@ func (a *apply) attempt(ctx context.Context) error {
 
 // body is the transaction, in the order that sinks.Step gives.
 func (a *apply) body(ctx context.Context) error {
-	if err := a.s.fence(ctx, a.tx, a.b, a.st.mark); err != nil {
+	if err := a.fence(ctx); err != nil {
 		return err
 	}
 	if a.step.Skip {
@@ -215,10 +235,19 @@ func (a *apply) fill(ctx context.Context) error {
 	if a.b.Rows == 0 {
 		return nil
 	}
+	fold, err := a.read(ctx, func(f *sinks.Fold) error { return a.drain(ctx, f) })
+	if err != nil {
+		return err
+	}
+	return a.drain(ctx, fold)
+}
+
+// read nets the batch's rows; full is called whenever they pass the memory allowed.
+func (a *apply) read(ctx context.Context, full func(*sinks.Fold) error) (*sinks.Fold, error) {
 	fold, n := sinks.NewFold(), 0
 	for ev, err := range a.b.Events(ctx) {
 		if err != nil {
-			return &sinks.RetryError{Reason: "read", Err: fmt.Errorf("read the batch: %w", err)}
+			return nil, &sinks.RetryError{Reason: "read", Err: fmt.Errorf("read the batch: %w", err)}
 		}
 		n++
 		table := ev.Table.ID.String()
@@ -226,19 +255,19 @@ func (a *apply) fill(ctx context.Context) error {
 			continue
 		}
 		if err := fold.Add(table, &ev); err != nil {
-			return err
+			return nil, err
 		}
 		a.counts[count{table, ev.Op}]++
 		if fold.MemSize() > a.s.cfg.Memory {
-			if err := a.drain(ctx, fold); err != nil {
-				return err
+			if err := full(fold); err != nil {
+				return nil, err
 			}
 		}
 	}
 	if n != a.b.Rows {
-		return &sinks.RetryError{Reason: "read", Err: fmt.Errorf("the batch announces %d events and holds %d", a.b.Rows, n)}
+		return nil, &sinks.RetryError{Reason: "read", Err: fmt.Errorf("the batch announces %d events and holds %d", a.b.Rows, n)}
 	}
-	return a.drain(ctx, fold)
+	return fold, nil
 }
 
 func (a *apply) drain(ctx context.Context, fold *sinks.Fold) error {
@@ -314,7 +343,7 @@ func (a *apply) rows(ctx context.Context, in *inbox, p place, removal *part, wit
 	if in.rows == 0 {
 		return nil
 	}
-	if a.careful {
+	if a.manner == careful {
 		return a.carefully(ctx, w)
 	}
 	for _, st := range w.statements("") {
@@ -327,8 +356,8 @@ func (a *apply) rows(ctx context.Context, in *inbox, p place, removal *part, wit
 
 // refused turns an error about a row's content into the wish to begin again with care.
 func (a *apply) refused(err error) error {
-	if !a.careful && isPoison(err) {
-		return errCareful
+	if a.manner != careful && isPoison(err) {
+		return errAgain
 	}
 	return err
 }
@@ -351,12 +380,12 @@ func (w work) statements(of string) []statement {
 	var out []statement
 	tg := w.tg
 	for _, nulls := range w.in.patterns(opDelete) {
-		where := fmt.Sprintf("s.%s = %d AND %s%s", colOp, opDelete, tg.keyMatch(nulls), of)
+		where := under(opDelete, nulls) + " AND " + tg.keyMatch(nulls) + of
 		out = append(out, statement{step: "delete", sql: w.remove(tg.inbox, where)})
 	}
 	if len(w.uniques) > 0 {
 		for _, nulls := range w.in.patterns(opUpsert) {
-			where := fmt.Sprintf("s.%s = %d AND %s%s", colOp, opUpsert, tg.keyMatch(nulls), of)
+			where := under(opUpsert, nulls) + " AND " + tg.keyMatch(nulls) + of
 			out = append(out, statement{step: "delete moved", sql: w.removeMoved(tg.inbox, true, where)})
 		}
 	}

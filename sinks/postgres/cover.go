@@ -106,7 +106,7 @@ func (a *apply) show(ctx context.Context, tg *target) error {
 	if _, err := a.s.exec(ctx, "show: remove", p.remove("", gone)); err != nil {
 		return a.refused(err)
 	}
-	if a.careful {
+	if a.manner == careful {
 		if err := a.showCarefully(ctx, tg, p); err != nil {
 			return err
 		}

@@ -140,12 +140,7 @@ func (c *copier) append(n *sinks.Net) error {
 			return nil
 		}
 	}
-	nulls := 0
-	for i, k := range tg.key {
-		if n.Row[cols[k]].IsNull() {
-			nulls |= 1 << i
-		}
-	}
+	nulls := tg.pattern(n, cols)
 	c.in.nulls[op][nulls] = true
 	c.out = append(c.out, 0, 0, 0, 2, byte(op>>8), byte(op))
 	c.out = appendInt32(append(c.out, 0, 0, 0, 4), int32(nulls))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -115,38 +116,62 @@ func (s *Sink) load(ctx context.Context, tx pgx.Tx, stream string) (change.Mark,
 // errMoved says that the destination's Mark is not the one this process left there.
 var errMoved = errors.New("the destination's place in the stream has changed under this process: was it restored from a backup?")
 
-// fence takes the stream's row, which it moves to the batch's Mark, before anything else is written: no
+// fenceSQL takes the stream's row, which it moves to the batch's Mark, before anything else is written: no
 // row, no right to write.
-func (s *Sink) fence(ctx context.Context, tx pgx.Tx, b *change.Batch, from change.Mark) error {
+func (s *Sink) fenceSQL() string {
+	return fmt.Sprintf(`UPDATE %s SET incarnation = $4::bigint, progress_offset = $5::bigint, progress_id = $6, seq = $7::bigint,
+position = $8, committed_at = $9::timestamptz, applied_at = clock_timestamp(), format_version = $10::integer
+WHERE stream = $1 AND table_name = '' AND writer = $2 AND progress_id = $3`, s.progress)
+}
+
+// fenceArgs are its parameters, as text.
+func (s *Sink) fenceArgs(b *change.Batch, from change.Mark) ([]*string, error) {
 	position, err := json.Marshal(b.Mark.Position)
 	if err != nil {
-		return fmt.Errorf("encode position: %w", err)
+		return nil, fmt.Errorf("encode position: %w", err)
 	}
-	n, err := s.exec(ctx, "progress", fmt.Sprintf(`UPDATE %s SET incarnation = $4, progress_offset = $5, progress_id = $6, seq = $7,
-position = $8, committed_at = $9, applied_at = clock_timestamp(), format_version = $10
-WHERE stream = $1 AND table_name = '' AND writer = $2 AND progress_id = $3`, s.progress),
-		b.Stream, s.writer, from.ID, int64(b.Mark.Incarnation), b.Mark.Offset, b.Mark.ID, int64(b.Mark.Seq), string(position),
-		commitTime(b), formatVersion)
+	var committed *string
+	if b.CommitMicros != 0 {
+		t := time.UnixMicro(b.CommitMicros).UTC().Format("2006-01-02 15:04:05.000000+00")
+		committed = &t
+	}
+	number := func(n int64) *string { t := strconv.FormatInt(n, 10); return &t }
+	text := string(position)
+	return []*string{
+		&b.Stream, &s.writer, &from.ID, number(int64(b.Mark.Incarnation)), number(b.Mark.Offset), &b.Mark.ID,
+		number(int64(b.Mark.Seq)), &text, committed, number(formatVersion),
+	}, nil
+}
+
+func (a *apply) fence(ctx context.Context) error {
+	texts, err := a.s.fenceArgs(a.b, a.st.mark)
+	if err != nil {
+		return err
+	}
+	args := make([]any, len(texts))
+	for i, t := range texts {
+		if t != nil {
+			args[i] = *t
+		}
+	}
+	n, err := a.s.exec(ctx, "progress", a.s.fenceSQL(), args...)
 	if err != nil || n == 1 {
 		return err
 	}
-	var writer string
-	err = tx.QueryRow(ctx, fmt.Sprintf("SELECT writer FROM %s WHERE stream = $1 AND table_name = ''", s.progress), b.Stream).Scan(&writer)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("read the writer of %s: %w", b.Stream, err)
-	}
-	if writer != s.writer {
-		return fmt.Errorf("stream %s at postgres sink %s (writer %q there, %q here): %w", b.Stream, s.cfg.Name, writer, s.writer, sinks.ErrFenced)
-	}
-	return &sinks.RetryError{Reason: "moved", Err: errMoved}
+	return a.s.notMine(ctx, a.b.Stream)
 }
 
-func commitTime(b *change.Batch) *time.Time {
-	if b.CommitMicros == 0 {
-		return nil
+// notMine says why the stream's row could not be taken.
+func (s *Sink) notMine(ctx context.Context, stream string) error {
+	var writer string
+	err := s.conn.QueryRow(ctx, fmt.Sprintf("SELECT writer FROM %s WHERE stream = $1 AND table_name = ''", s.progress), stream).Scan(&writer)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("read the writer of %s: %w", stream, err)
 	}
-	t := time.UnixMicro(b.CommitMicros).UTC()
-	return &t
+	if writer != s.writer {
+		return fmt.Errorf("stream %s at postgres sink %s (writer %q there, %q here): %w", stream, s.cfg.Name, writer, s.writer, sinks.ErrFenced)
+	}
+	return &sinks.RetryError{Reason: "moved", Err: errMoved}
 }
 
 // storeStates writes the states that have changed, and removes those of tables that follow the stream.

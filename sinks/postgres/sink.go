@@ -26,8 +26,10 @@ type Sink struct {
 	writer  string
 	conn    *pgx.Conn
 	version int // server_version_num
-	streams map[string]*stream
-	inboxes int
+	// prepared maps the texts of small batches' statements to their names on this connection.
+	prepared map[string]string
+	streams  map[string]*stream
+	inboxes  int
 
 	progress, quarantine string // quoted tables
 	// hook is called before and after each effect with its name; an error stops there. Tests only.
@@ -225,7 +227,7 @@ func (s *Sink) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to %s:%d, database %s: %w", s.cfg.Host, s.cfg.Port, s.cfg.Database, redact(err))
 	}
-	s.conn = conn
+	s.conn, s.prepared = conn, map[string]string{}
 	for _, st := range s.streams {
 		st.stale = true
 		for _, tg := range st.targets {

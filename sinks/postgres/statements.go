@@ -130,7 +130,7 @@ func (p place) removeMoved(source string, fromInbox bool, where string) string {
 // keyMatch compares keys under one pattern of NULLs (bit i: key column i is NULL) so that the key's index
 // serves: IS NOT DISTINCT FROM would read the whole table.
 func (tg *target) keyMatch(nulls int) string {
-	conds := []string{fmt.Sprintf("s.%s = %d", colNulls, nulls)}
+	var conds []string
 	for i, k := range tg.key {
 		c := tg.columns[k]
 		if nulls&(1<<i) != 0 {
@@ -140,6 +140,11 @@ func (tg *target) keyMatch(nulls int) string {
 		conds = append(conds, fmt.Sprintf("t.%s = %s", ident(c.name), c.value(true)))
 	}
 	return strings.Join(conds, " AND ")
+}
+
+// under selects rows of the inbox by operation and pattern of NULLs in the key.
+func under(op, nulls int) string {
+	return fmt.Sprintf("s.%s = %d AND s.%s = %d", colOp, op, colNulls, nulls)
 }
 
 // sameKey compares keys, NULL equal to NULL, in terms that a hash join takes.
