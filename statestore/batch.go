@@ -2,6 +2,8 @@ package statestore
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -22,6 +24,8 @@ type Batch struct {
 	own      map[string][]byte
 	whole    []string // tables to be marked whole
 	built    []int    // indexes to be marked built
+	sorter   *Scratch // of a large batch: holds what b held
+	sorted   []byte
 }
 
 // NewBatch starts a batch. Commit or Close it.
@@ -31,33 +35,59 @@ func (s *Store) NewBatch() *Batch { return &Batch{s: s, b: s.db.NewBatch()} }
 func (b *Batch) SetRow(table int, key []byte, row change.Row) error {
 	t := &b.s.layouts[table]
 	b.buf = append(appendPrefix(b.buf[:0], spaceRow, t.number), key...)
-	b.changed = append(b.changed, append([]byte(nil), b.buf...))
+	if b.sorter == nil {
+		b.changed = append(b.changed, append([]byte(nil), b.buf...))
+	}
 	if row == nil {
-		return b.b.Delete(b.buf, nil)
+		return b.delete(b.buf)
 	}
 	b.value = change.AppendRow(binary.AppendUvarint(b.value[:0], uint64(t.layout)), row, t.columns)
-	return b.b.Set(b.buf, b.value, nil)
+	return b.set(b.buf, b.value)
+}
+
+func (b *Batch) set(key, value []byte) error {
+	if b.sorter != nil {
+		return b.sort(sortSet, key, value)
+	}
+	if err := b.b.Set(key, value, nil); err != nil {
+		return err
+	}
+	return b.growIfLarge()
+}
+
+func (b *Batch) delete(key []byte) error {
+	if b.sorter != nil {
+		return b.sort(sortDelete, key, nil)
+	}
+	if err := b.b.Delete(key, nil); err != nil {
+		return err
+	}
+	return b.growIfLarge()
 }
 
 // SetIndex implements joiner.Writer.
 func (b *Batch) SetIndex(index int, join, key []byte, present bool) error {
 	b.buf = append(append(appendPrefix(b.buf[:0], spaceIndex, b.s.indexes[index]), join...), key...)
 	if present {
-		return b.b.Set(b.buf, nil, nil)
+		return b.set(b.buf, nil)
 	}
-	return b.b.Delete(b.buf, nil)
+	return b.delete(b.buf)
 }
 
 // Note implements joiner.Writer.
 func (b *Batch) Note(table int, key []byte) error {
 	b.buf = append(appendPrefix(b.buf[:0], spaceNote, b.s.layouts[table].number), key...)
-	return b.b.Set(b.buf, nil, nil)
+	return b.set(b.buf, nil)
 }
 
 // ClearNotes implements joiner.Writer.
 func (b *Batch) ClearNotes(table int) error {
 	n := b.s.layouts[table].number
-	return b.b.DeleteRange(appendPrefix(nil, spaceNote, n), appendPrefixEnd(nil, spaceNote, n), nil)
+	lo, hi := appendPrefix(nil, spaceNote, n), appendPrefixEnd(nil, spaceNote, n)
+	if b.sorter != nil {
+		return b.sortRange(lo, hi)
+	}
+	return b.b.DeleteRange(lo, hi, nil)
 }
 
 // SetMarks moves the state's place in the streams.
@@ -81,9 +111,6 @@ func (b *Batch) SetWhole(id change.TableID) { b.whole = append(b.whole, id.Strin
 // SetBuilt records that the index holds an entry of every row.
 func (b *Batch) SetBuilt(index int) { b.built = append(b.built, index) }
 
-// Size is the size of the batch in bytes, so far.
-func (b *Batch) Size() int { return b.b.Len() }
-
 // Close drops the batch, if it was not committed.
 func (b *Batch) Close() error {
 	if b.b == nil {
@@ -91,49 +118,59 @@ func (b *Batch) Close() error {
 	}
 	err := b.b.Close()
 	b.b = nil
+	if b.sorter != nil {
+		err = errors.Join(err, b.sorter.Close())
+	}
 	return err
 }
 
-// Commit applies the batch, all of it or nothing, without waiting for the disk: a crash of the process
-// or the machine keeps a prefix of the batches committed since the last Sync.
+// Commit applies the batch, all of it or nothing, without waiting for the disk (unless the batch is
+// larger than memory): a crash of the process or the machine keeps a prefix of the batches committed
+// since the last Sync. After an error the store has failed.
 func (b *Batch) Commit() error {
+	if err := b.commit(); err != nil {
+		b.s.fail(fmt.Errorf("commit: %w", err))
+		return fmt.Errorf("commit state: %w", err)
+	}
+	return nil
+}
+
+func (b *Batch) commit() error {
 	c, err := b.setMeta()
 	if err != nil {
-		return fmt.Errorf("commit state: %w", err)
+		return err
 	}
-	batch := b.b
-	b.b = nil
 	err = b.s.do(func() error {
-		if err := batch.Commit(pebble.NoSync); err != nil {
-			return err
+		if b.sorter != nil {
+			return b.commitLarge()
 		}
-		return batch.Close()
+		return b.b.Commit(pebble.NoSync)
 	})
 	if err != nil {
-		return fmt.Errorf("commit state: %w", err)
+		return err
 	}
 	b.committed(c)
-	return nil
+	return b.Close()
 }
 
 // setMeta adds the changed meta entries to the batch. It returns the new catalog, or nil.
 func (b *Batch) setMeta() (*catalog, error) {
 	if b.marks != nil {
-		if err := setJSON(b.b, metaMarks, b.marks); err != nil {
+		if err := b.setJSON(metaMarks, b.marks); err != nil {
 			return nil, err
 		}
 	}
 	if b.covering != nil {
-		if err := setJSON(b.b, metaCovering, b.covering); err != nil {
+		if err := b.setJSON(metaCovering, b.covering); err != nil {
 			return nil, err
 		}
 	}
 	for name, value := range b.own {
 		var err error
 		if len(value) == 0 {
-			err = b.b.Delete(metaKey(metaOwn+name), nil)
+			err = b.delete(metaKey(metaOwn + name))
 		} else {
-			err = b.b.Set(metaKey(metaOwn+name), value, nil)
+			err = b.set(metaKey(metaOwn+name), value)
 		}
 		if err != nil {
 			return nil, err
@@ -157,7 +194,15 @@ func (b *Batch) setMeta() (*catalog, error) {
 			}
 		}
 	}
-	return &c, setJSON(b.b, metaCatalog, &c)
+	return &c, b.setJSON(metaCatalog, &c)
+}
+
+func (b *Batch) setJSON(name string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode meta entry %q: %w", name, err)
+	}
+	return b.set(metaKey(name), raw)
 }
 
 // committed brings what the store keeps in memory up to date.
@@ -169,6 +214,9 @@ func (b *Batch) committed(c *catalog) {
 		s.rows.drop(key)
 	}
 	s.rows.mu.Unlock()
+	if b.sorter != nil {
+		s.rows.clear()
+	}
 	if b.marks != nil {
 		s.meta.marks = *b.marks
 	}

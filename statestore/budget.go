@@ -32,7 +32,7 @@ func plan(memory int64) budget {
 // L0, a pinned format.
 func (b budget) pebbleOptions(fs vfs.FS, g *guard) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          fs,
+		FS:                          guardedFS{fs, g},
 		Logger:                      g,
 		EventListener:               g.events(),
 		Cache:                       pebble.NewCache(b.blocks),

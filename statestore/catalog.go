@@ -1,6 +1,7 @@
 package statestore
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,7 +131,11 @@ func (s *Store) Configure(layouts []Layout) ([]Gap, error) {
 	if err := c.drop(b, tables, names); err != nil {
 		return nil, fmt.Errorf("configure state: %w", err)
 	}
-	if err := setJSON(b, metaCatalog, &c); err != nil {
+	raw, err := json.Marshal(&c)
+	if err == nil {
+		err = b.Set(metaKey(metaCatalog), raw, nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("configure state: %w", err)
 	}
 	if err := s.do(func() error { return b.Commit(pebble.Sync) }); err != nil {

@@ -3,7 +3,6 @@ package statestore
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,9 +12,10 @@ import (
 // was not synced may be lost, and nothing more is read or written until the store is opened again.
 var ErrFailed = errors.New("the state store has failed; free or repair the disk and start again")
 
-// guard keeps Pebble's way of failing inside the process. Pebble ends the process, panics, or retries
-// for ever where it cannot write; here such a failure is remembered, every call in progress returns it,
-// and so does every call that follows.
+// guard keeps Pebble's way of failing inside the process. Where Pebble cannot write it ends the process,
+// panics with its locks in a state that makes the runtime end the process, or retries for ever. Here the
+// failure is remembered before Pebble sees it (guardedFS), the goroutine that met it goes no further,
+// every call in progress returns the failure, and so does every call that follows.
 type guard struct {
 	once   sync.Once
 	broken chan struct{}
@@ -40,28 +40,26 @@ func (g *guard) failure() error {
 	}
 }
 
-// do runs f, which calls into Pebble, on a goroutine of its own, because Pebble's failure may end or
-// block that goroutine. After a failure the goroutine may outlive the call, blocked for good: the store
-// is of no more use then, and the process is expected to stop.
+// do runs f, which calls into Pebble, on a goroutine of its own, because after a failure that goroutine
+// may be stuck for good, and others of Pebble's with it: the store is of no more use then, and the
+// process is expected to stop.
 func (g *guard) do(f func() error) error {
 	if err := g.failure(); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() {
-		var err error
-		finished := false
 		defer func() {
 			if p := recover(); p != nil {
-				g.fail(fmt.Errorf("%v", p))
-				err = g.failure()
-			} else if !finished {
-				err = g.failure()
+				err, ok := p.(error)
+				if !ok {
+					err = fmt.Errorf("%v", p)
+				}
+				g.fail(err)
+				done <- g.failure()
 			}
-			done <- err
 		}()
-		err = f()
-		finished = true
+		done <- f()
 	}()
 	select {
 	case err := <-done:
@@ -71,16 +69,27 @@ func (g *guard) do(f func() error) error {
 	}
 }
 
+// stop remembers the failure and never returns.
+func (g *guard) stop(err error) {
+	g.fail(err)
+	select {}
+}
+
 // Infof implements pebble.Logger: the store has no log, Metrics says how it is.
 func (g *guard) Infof(string, ...any) {}
 
 // Errorf implements pebble.Logger.
 func (g *guard) Errorf(string, ...any) {}
 
-// Fatalf implements pebble.Logger. It must not return; ending the goroutine runs its deferred unlocks.
+// Fatalf implements pebble.Logger; Pebble counts on it not to return.
 func (g *guard) Fatalf(format string, args ...any) {
-	g.fail(fmt.Errorf(format, args...))
-	runtime.Goexit()
+	err := fmt.Errorf(format, args...)
+	for _, a := range args {
+		if cause, ok := a.(error); ok {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	g.stop(err)
 }
 
 // events are the listeners that Pebble reports failures of background work to.

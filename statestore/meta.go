@@ -82,11 +82,3 @@ func (s *Store) Covering() map[string]Covering { return s.meta.covering }
 
 // Value returns what the caller stored under the name with Batch.SetValue; nil when there is nothing.
 func (s *Store) Value(name string) []byte { return s.meta.own[name] }
-
-func setJSON(b *pebble.Batch, name string, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode meta entry %q: %w", name, err)
-	}
-	return b.Set(metaKey(name), raw, nil)
-}
