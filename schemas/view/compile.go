@@ -46,6 +46,9 @@ func compile(file, sql string, cat Catalog, allowed, used map[string]bool) (*Pla
 // place turns a byte offset into a line and a column, both from 1.
 func place(sql string, offset int) (line, column int) {
 	offset = max(0, min(offset, len(sql)))
+	for offset > 0 && offset < len(sql) && !utf8.RuneStart(sql[offset]) {
+		offset-- // the parser counts bytes
+	}
 	before := sql[:offset]
 	start := strings.LastIndexByte(before, '\n') + 1
 	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[start:]) + 1
@@ -117,7 +120,7 @@ func refuseIn(err error, offset int) error {
 var parserPlace = regexp.MustCompile(`^line (\d+) column (\d+) near "`)
 
 func (c *compiler) parse() (*ast.CreateViewStmt, *ast.SelectStmt, error) {
-	stmts, _, err := parser.New().ParseSQL(c.src)
+	stmts, err := parseSQL(c.src)
 	if err != nil {
 		return nil, nil, c.syntax(err)
 	}
@@ -137,7 +140,23 @@ func (c *compiler) parse() (*ast.CreateViewStmt, *ast.SelectStmt, error) {
 	return nil, nil, refuseAt(0, "write CREATE VIEW name AS SELECT ...", "the view is not a SELECT")
 }
 
+// parseSQL parses a text. The parser's literals panic where a number has more digits than a server's
+// DECIMAL holds.
+func parseSQL(text string) (stmts []ast.StmtNode, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = refuseAt(0, "write shorter numbers", "a literal of the text cannot be read")
+		}
+	}()
+	stmts, _, err = parser.New().ParseSQL(text)
+	return stmts, err
+}
+
 func (c *compiler) syntax(err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return err
+	}
 	m := parserPlace.FindStringSubmatch(err.Error())
 	if m == nil {
 		return refuseAt(0, "", "%s", err)
