@@ -97,7 +97,8 @@ type Load struct {
 }
 
 // NewLoad prepares a load on a Sakila schema that Create made and Seed filled. db should
-// allow at least as many connections as there are workers.
+// allow at least as many connections as there are workers; interpolateParams=true in its
+// DSN saves two of three round trips.
 func NewLoad(db *sql.DB, schema string, o LoadOptions) *Load {
 	return newLoad(db, schema, o, sakilaKinds(o.Mode))
 }
