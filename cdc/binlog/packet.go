@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -51,12 +52,12 @@ type packets struct {
 	conn     net.Conn
 	patience time.Duration // without a byte from the server
 	buf      []byte
-	lo, hi   int    // unread bytes are buf[lo:hi]
-	left     int    // bytes of the current packet not yet taken
-	more     bool   // the current packet goes on in another one
-	inside   bool   // part of an event has been taken
-	big      []byte // an event that does not lie in buf whole
-	bytes    uint64 // taken so far
+	lo, hi   int           // unread bytes are buf[lo:hi]
+	left     int           // bytes of the current packet not yet taken
+	more     bool          // the current packet goes on in another one
+	inside   bool          // part of an event has been taken
+	big      []byte        // an event that does not lie in buf whole
+	bytes    atomic.Uint64 // taken so far
 }
 
 func newPackets(conn net.Conn, patience time.Duration) *packets {
@@ -133,7 +134,7 @@ func (p *packets) begin(ctx context.Context) (header, error) {
 	}
 	p.lo += 5
 	p.left, p.more, p.inside = size-1, size == packetLimit, true
-	p.bytes += uint64(h.size)
+	p.bytes.Add(uint64(h.size))
 	return h, nil
 }
 

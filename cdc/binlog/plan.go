@@ -217,7 +217,7 @@ func compileColumn(m mapped, signs bool, c *change.Column) (field, error) {
 	if !ok {
 		return f, fmt.Errorf("%w: type %d in the log, %s in the catalog", errLayout, m.typ, c.Type.Name)
 	}
-	if signs && numeric(m.typ) && m.unsigned != c.Type.Unsigned {
+	if signs && numeric(m.typ) && m.typ != typeYear && m.unsigned != c.Type.Unsigned { // servers call every YEAR unsigned
 		return f, fmt.Errorf("%w: the log's unsigned flag is %t, the catalog's %t", errLayout, m.unsigned, c.Type.Unsigned)
 	}
 	compiled := false

@@ -72,7 +72,7 @@ type Options struct {
 	From change.Position
 }
 
-// Reader reads the log. Close may be called from any goroutine, everything else from one.
+// Reader reads the log. Close and Bytes may be called from any goroutine, everything else from one.
 type Reader struct {
 	src    *cdc.Source
 	filter cdc.Filter
@@ -194,7 +194,7 @@ func (r *Reader) Buffered() bool {
 }
 
 // Bytes is the size of the events read so far.
-func (r *Reader) Bytes() uint64 { return r.in.bytes }
+func (r *Reader) Bytes() uint64 { return r.in.bytes.Load() }
 
 // Filtered is the number of rows passed over so far, by table.
 func (r *Reader) Filtered() map[change.TableID]uint64 { return r.filtered }

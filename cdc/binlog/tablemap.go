@@ -239,7 +239,7 @@ func (t *tableMap) optional(c *cursor) error {
 func numeric(typ byte) bool {
 	switch typ {
 	case typeTiny, typeShort, typeInt24, typeLong, typeLongLong, typeFloat, typeDouble, typeDecimal, typeYear:
-		return typ != typeYear
+		return true
 	}
 	return false
 }

@@ -47,15 +47,16 @@ func TestAgainstServers(t *testing.T) {
 				prefix string
 				size   int
 			}{{"", 1}, {"", 2}, {"8F", 2}} {
-				if c.prefix != "" && name != "ujis" {
+				if c.prefix != "" && name != "ujis" || c.size > 1 && upper(name) != "" {
 					continue
 				}
 				err := conversions(t.Context(), conn, name, c.prefix, c.size, func(code []byte, want string) {
 					codes++
 					got, err := decode(nil, code)
 					switch {
-					case !utf8.ValidString(want) || strings.ContainsRune(want, utf8.RuneError):
-						// Half of a surrogate pair, or a byte that stands for nothing: the server takes them for characters.
+					case err != nil && strings.ContainsRune(want, utf8.RuneError):
+						// The character that means "no character" may be refused.
+					case !utf8.ValidString(want): // half of a surrogate pair, which the server takes for a character
 						if err == nil {
 							t.Errorf("%s %x: %q is not text", name, code, got)
 						}
