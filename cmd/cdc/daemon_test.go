@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -221,6 +223,60 @@ func TestRunStatus(t *testing.T) {
 	}
 	if o := execute(t.Context(), p, append(cfg, "run", "--standby")...); o.status != exitUnknown || !strings.Contains(o.stderr, "run.standby: comes with a later version") {
 		t.Errorf("standby: %s", o)
+	}
+}
+
+func TestWatchFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cdc.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a")
+	ctx, cancel := context.WithCancel(t.Context())
+	tick, done := make(chan time.Time), make(chan struct{})
+	changes := 0
+	go func() {
+		defer close(done)
+		watchFile(ctx, file, tick, func() { changes++ })
+	}()
+	tick <- time.Time{} // looks at "a" and goes on waiting
+	write("a")          // written again, not changed
+	tick <- time.Time{}
+	tick <- time.Time{} // received: the look before is over
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	tick <- time.Time{}
+	tick <- time.Time{}
+	write("b")
+	tick <- time.Time{}
+	tick <- time.Time{}
+	cancel()
+	<-done
+	if changes != 1 {
+		t.Errorf("%d changes were seen, want 1", changes)
+	}
+}
+
+// SIGHUP reaches the daemon, and nothing is left running after it.
+func TestReloadAsks(t *testing.T) {
+	p, cfg := serve(t, &double{})
+	hangup := make(chan os.Signal, 1)
+	p.hangup = hangup
+	p.deps.daemon = func(ctx context.Context, d daemon) error {
+		hangup <- syscall.SIGHUP
+		select {
+		case <-d.Hangup:
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if o := execute(ctx, p, append(cfg, "run")...); o.status != exitOK || ctx.Err() != nil {
+		t.Errorf("%s", o)
 	}
 }
 

@@ -20,8 +20,8 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Run the daemon: capture, join, deliver",
 		Long: `Run the daemon in the foreground. It logs to standard error.
 
-SIGTERM and SIGINT let it finish what it does and end with status 0; a second one ends it at once. SIGHUP reloads the
-configuration, as ` + "`cdc reload`" + ` does. What is only unreachable is tried again; the daemon ends by itself with status
+SIGTERM and SIGINT let it finish what it does and end with status 0; a second one ends it at once. SIGHUP, and a change
+of the file (config.watch), reload the configuration as ` + "`cdc reload`" + ` does. What is only unreachable is tried again; the daemon ends by itself with status
 1 when something must be mended, 2 when it could not start, and 3 when another daemon is in charge.`,
 		Example: "  cdc run\n  cdc run -c /etc/cdc/cdc.yaml --set log.level=debug",
 		Args:    noArgs,
@@ -51,9 +51,15 @@ func (a *app) runDaemon(ctx context.Context) error {
 		return fmt.Errorf("log.level: %w", err)
 	}
 	level.Set(l)
+	watched := ""
+	if cfg.Central.Watch {
+		watched = cfg.File()
+	}
+	asks, stop := a.reloadAsks(ctx, watched)
+	defer stop()
 	b := buildInfo()
 	err = a.deps.daemon(ctx, daemon{
-		Config: cfg, Load: a.loadConfig, Hangup: a.hangup, Level: level, Version: b.Version,
+		Config: cfg, Load: a.loadConfig, Hangup: asks, Level: level, Version: b.Version,
 		Log:     telemetry.NewLogger(a.stderr, telemetry.Format(cfg.Log.Format), isTerminal(a.stderr), level),
 		Metrics: telemetry.NewMetrics(telemetry.Build{Version: b.Version, Commit: b.Commit}),
 	})

@@ -31,7 +31,7 @@ type daemon struct {
 	Config *config.Config
 	// Load reads the configuration again, for a reload.
 	Load func() (*config.Config, error)
-	// Hangup delivers SIGHUP, which asks for a reload.
+	// Hangup asks for a reload: SIGHUP came, or the watched file changed.
 	Hangup  <-chan os.Signal
 	Log     *slog.Logger
 	Level   *slog.LevelVar

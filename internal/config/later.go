@@ -11,10 +11,10 @@ import (
 var notYet = [...]string{
 	"source.columns.mask", "source.columns.hash", "source.columns.truncate",
 	"source.snapshot.where",
-	"topics.transaction", "topics.heartbeat", "topics.schema_changes",
+	"topics.transaction", "topics.heartbeat", "topics.schema_changes", "topics.oversize",
 	"publish",
 	"admin.auth.issuer", "admin.auth.audience", "admin.auth.metrics", "admin.tls.cert", "admin.tls.key",
-	"contracts.dir",
+	"views.on_change", "contracts.dir",
 	"telemetry.otlp_endpoint", "telemetry.traces", "telemetry.logs", "telemetry.openlineage_url",
 	"config.consul.address",
 	"vault.address", "vault.auth", "vault.role_id", "vault.secret_id",
@@ -22,7 +22,7 @@ var notYet = [...]string{
 }
 
 // notYetSink is the same for the keys of every sink.
-var notYetSink = [...]string{"names", "extra_columns"}
+var notYetSink = [...]string{"names", "extra_columns", "schema_changes"}
 
 func (d *decoder) checkLater(c *Config) {
 	defaults := Default()
