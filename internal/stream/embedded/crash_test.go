@@ -29,6 +29,9 @@ const childKafka = "CDC_STREAM_KAFKA"
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
 		run := daemon
+		if os.Getenv(fullDisk) != "" {
+			run = crampedDaemon
+		}
 		if n, err := strconv.Atoi(os.Getenv(floodSize)); err == nil {
 			run = func(dir string) error { return flood(dir, n) }
 		}

@@ -129,21 +129,22 @@ func (p *partition) read(ended map[producer]ending) (clean bool, err error) {
 		k.size = whole
 		p.kept = append(p.kept, k)
 		if whole < size {
-			// What follows a hole cannot be told apart from what was never there.
-			return false, p.cut(bases[i+1:], k, size)
+			return false, p.cut(k, bases[i+1:])
 		}
 	}
 	return false, nil
 }
 
-// cut removes what follows the last whole batch.
-func (p *partition) cut(later []int64, k kept, size int64) error {
-	if len(later) > 0 {
-		return fmt.Errorf("segment %d is damaged at byte %d of %d, with %d segments behind it: the disk lost data (restore it, or start with an empty folder: all tables are then read again)",
-			k.base, k.size, size, len(later))
-	}
+// cut removes what follows the last whole batch. After kill -9 that is at most one batch; after a power cut
+// whole segments may follow a hole. They go too: whoever needs them finds the log too short, and heals.
+func (p *partition) cut(k kept, later []int64) error {
 	if err := os.Truncate(dataFile(p.dir, k.base), k.size); err != nil {
 		return fmt.Errorf("cut a torn batch: %w", err)
+	}
+	for _, base := range later {
+		if err := errors.Join(os.Remove(dataFile(p.dir, base)), os.RemoveAll(indexFile(p.dir, base))); err != nil {
+			return fmt.Errorf("drop what follows a torn batch: %w", err)
+		}
 	}
 	return nil
 }

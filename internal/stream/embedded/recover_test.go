@@ -179,3 +179,38 @@ func TestTornBatch(t *testing.T) {
 		})
 	}
 }
+
+// A power cut may leave holes; the stream then says so and begins anew, it never goes on over them.
+func TestHole(t *testing.T) {
+	source, _ := crashed(t)
+	for _, name := range []string{"s.progress-0", "s.meta-0"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+				t.Fatal(err)
+			}
+			part := filepath.Join(dir, "log", "partitions", name)
+			raw, err := os.ReadFile(filepath.Join(part, "0.dat"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The first segment ends in zeros, a second one follows.
+			if err := os.WriteFile(filepath.Join(part, "1000.dat"), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			clear(raw[70:])
+			if err := os.WriteFile(filepath.Join(part, "0.dat"), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b := open(t, embedded.Config{Dir: dir})
+			defer func() {
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if st := writer(t, b.Client()).State(); !st.Fresh || st.Why == "" {
+				t.Errorf("it went on at %v", st.Mark)
+			}
+		})
+	}
+}

@@ -93,12 +93,18 @@ func scanSegment(path string, each func(b batch, commit bool)) (whole, size int6
 	if err != nil {
 		return 0, 0, fmt.Errorf("open segment: %w", err)
 	}
-	size = info.Size()
+	if whole, err = scan(f, info.Size(), each); err != nil {
+		return 0, 0, fmt.Errorf("read segment %s: %w", path, err)
+	}
+	return whole, info.Size(), nil
+}
+
+func scan(f io.ReaderAt, size int64, each func(b batch, commit bool)) (whole int64, err error) {
 	buf := make([]byte, batchHeader+64)
 	for whole < size {
 		n, err := f.ReadAt(buf, whole)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return whole, size, fmt.Errorf("read segment %s at byte %d: %w", path, whole, err)
+			return whole, fmt.Errorf("at byte %d: %w", whole, err)
 		}
 		if n < batchHeader {
 			break
@@ -114,10 +120,10 @@ func scanSegment(path string, each func(b batch, commit bool)) (whole, size int6
 		each(b, b.control && commits(buf[batchHeader:n]))
 		whole += b.size
 	}
-	return whole, size, nil
+	return whole, nil
 }
 
-func checksum(f *os.File, at, size int64) bool {
+func checksum(f io.ReaderAt, at, size int64) bool {
 	raw := make([]byte, size)
 	if _, err := f.ReadAt(raw, at); err != nil {
 		return false

@@ -90,7 +90,7 @@ func (p *Producer) Init(ctx context.Context) error {
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(int32(min(p.cfg.MaxRecordBytes+64<<10, 1<<30))), kgo.BrokerMaxWriteBytes(1<<30),
 		kgo.MaxBufferedRecords(1<<20), kgo.ProducerLinger(2*time.Millisecond), kgo.RecordPartitioner(partitioner()),
-		kgo.ConcurrentTransactionsBackoff(2*time.Millisecond),
+		kgo.ConcurrentTransactionsBackoff(2*time.Millisecond), kgo.RetryBackoffFn(backoff),
 	)
 	if err != nil {
 		return err
@@ -143,6 +143,12 @@ func (p *Producer) askTimeout(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// backoff is how long the client waits before it tries again. It starts low: while a broker writes the
+// markers of one commit it refuses the records of the next transaction, for a few milliseconds.
+func backoff(tries int) time.Duration {
+	return min(2*time.Millisecond<<min(tries, 10), time.Second)
 }
 
 func partitioner() kgo.Partitioner {
