@@ -52,30 +52,58 @@ func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``"
 // TableName returns the quoted name of a table.
 func TableName(id change.TableID) string { return quote(id.DB) + "." + quote(id.Name) }
 
-// atLeast is "the key columns are lexicographically >= values" (or < when below), written out column by
-// column, because servers use an index range for that form and not for a row comparison.
+// compareRow is "the key columns are lexicographically >=, > or < the values", NULL first, written out
+// column by column, because servers use an index range for that form and not for a row comparison.
 func compareRow(t *change.Table, values change.Row, op string) (condition, error) {
 	strict := strings.TrimSuffix(op, "=")
 	var c condition
 	var open int
 	for i, v := range values {
 		col := &t.Columns[t.Key[i]]
+		name := quote(col.Name)
+		last := i == len(values)-1
+		if v.IsNull() {
+			c.sql += compareNull(name, op, last)
+			if !last {
+				open += 2
+			}
+			continue
+		}
 		arg, expr, err := argument(v, &col.Type)
 		if err != nil {
 			return c, fmt.Errorf("bound of %s: column %s: %w", t.ID, col.Name, err)
 		}
-		name := quote(col.Name)
-		if i == len(values)-1 {
-			c.sql += name + " " + op + " " + expr
-			c.args = append(c.args, arg)
+		this := strict
+		if last {
+			this = op
+		}
+		less := name + " " + this + " " + expr
+		if strict == "<" && col.Nullable {
+			less = "(" + less + " OR " + name + " IS NULL)"
+		}
+		c.args = append(c.args, arg)
+		if last {
+			c.sql += less
 			break
 		}
-		c.sql += "(" + name + " " + strict + " " + expr + " OR (" + name + " = " + expr + " AND "
-		c.args = append(c.args, arg, arg)
+		c.sql += "(" + less + " OR (" + name + " = " + expr + " AND "
+		c.args = append(c.args, arg)
 		open += 2
 	}
 	c.sql += strings.Repeat(")", open)
 	return c, nil
+}
+
+// compareNull compares a column with a bound that is NULL, which lies before every value.
+func compareNull(name, op string, last bool) string {
+	if last {
+		return map[string]string{">=": "TRUE", ">": name + " IS NOT NULL", "<": "FALSE"}[op]
+	}
+	beyond := "FALSE"
+	if op != "<" {
+		beyond = name + " IS NOT NULL"
+	}
+	return "(" + beyond + " OR (" + name + " IS NULL AND "
 }
 
 // argument gives a key value as a driver argument and the expression that carries it without loss.

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,11 +34,11 @@ var errAgain = errors.New("the server does not show the registered place yet")
 // seenBy runs read in a session in which everything up to registered is visible, and returns a place at or
 // behind everything that the read saw.
 func (r *Reader) seenBy(ctx context.Context, registered change.Position, read func(q querier) error) (change.Position, error) {
-	conn, err := r.db.Conn(ctx)
+	conn, release, err := r.conn(ctx)
 	if err != nil {
-		return change.Position{}, fmt.Errorf("open a session for a snapshot read: %w", err)
+		return change.Position{}, err
 	}
-	defer func() { _ = conn.Close() }()
+	defer release()
 	switch r.method {
 	case ExecutedGTIDs:
 		return r.executedGTIDs(ctx, conn, registered, read)
@@ -47,6 +48,27 @@ func (r *Reader) seenBy(ctx context.Context, registered change.Position, read fu
 		return r.lockingRead(ctx, conn, read)
 	}
 	return change.Position{}, fmt.Errorf("snapshot method %d is unknown", r.method)
+}
+
+// conn takes a session and prepares it; one with settings of its own is not given back to the pool.
+func (r *Reader) conn(ctx context.Context) (*sql.Conn, func(), error) {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a session for a snapshot read: %w", err)
+	}
+	release := func() {
+		if len(r.session) > 0 {
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // drops the session
+		}
+		_ = conn.Close()
+	}
+	for _, s := range r.session {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			release()
+			return nil, nil, fmt.Errorf("prepare a session (%s): %w", s, err)
+		}
+	}
+	return conn, release, nil
 }
 
 // querier is a session; a *sql.Conn in production.

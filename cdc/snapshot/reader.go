@@ -17,6 +17,7 @@ type Reader struct {
 	codec       Codec
 	logPosition func(context.Context) (change.Position, error)
 	pause       func(context.Context, time.Duration) error
+	session     []string
 	naive       naive
 }
 
@@ -36,6 +37,8 @@ type Config struct {
 	Codec  Codec
 	// LogPosition is the end of the source's log now (used by LockingRead alone).
 	LogPosition func(context.Context) (change.Position, error)
+	// Session statements are run in each session first; it is then not used for anything else.
+	Session []string
 }
 
 // naive turns one precaution off: tests show with it that each is needed.
@@ -48,7 +51,7 @@ type naive struct {
 
 // NewReader returns a Reader.
 func NewReader(c Config) *Reader {
-	return &Reader{db: c.DB, method: c.Method, codec: c.Codec, logPosition: c.LogPosition, pause: sleep}
+	return &Reader{db: c.DB, method: c.Method, codec: c.Codec, logPosition: c.LogPosition, pause: sleep, session: c.Session}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -65,6 +68,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Plan returns the first part of a range that holds about limit rows: [from.Lo, key of the row behind
 // them), or the whole of what is left. The table's key must have an ordered prefix.
 func (r *Reader) Plan(ctx context.Context, t *change.Table, from change.KeyRange, limit int) (change.KeyRange, error) {
+	return r.plan(ctx, r.db, TableName(t.ID), t, from, limit)
+}
+
+func (r *Reader) plan(ctx context.Context, q querier, source string, t *change.Table, from change.KeyRange, limit int) (change.KeyRange, error) {
 	n := OrderedPrefix(t)
 	if n == 0 {
 		return change.KeyRange{}, fmt.Errorf("plan a chunk of %s: its key has no ordered prefix", t.ID)
@@ -78,8 +85,8 @@ func (r *Reader) Plan(ctx context.Context, t *change.Table, from change.KeyRange
 		cols[i] = r.codec.SelectExpr(&t.Columns[t.Key[i]])
 	}
 	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d",
-		strings.Join(cols, ", "), TableName(t.ID), where.sql, orderBy(t, n), limit)
-	rows, err := r.db.QueryContext(ctx, query, where.args...)
+		strings.Join(cols, ", "), source, where.sql, orderBy(t, n), limit)
+	rows, err := q.QueryContext(ctx, query, where.args...)
 	if err != nil {
 		return change.KeyRange{}, fmt.Errorf("plan a chunk of %s: %w", t.ID, err)
 	}
@@ -93,14 +100,14 @@ func (r *Reader) Plan(ctx context.Context, t *change.Table, from change.KeyRange
 	}
 	hi := change.KeyOf(bound...)
 	if from.HasLo && hi <= from.Lo { // more than limit rows share the prefix: take them all
-		return r.nextPrefix(ctx, t, n, from, bound)
+		return r.nextPrefix(ctx, q, source, t, n, from, bound)
 	}
 	from.HasHi, from.Hi = true, hi
 	return from, nil
 }
 
 // nextPrefix ends a range at the first prefix greater than one that fills a whole chunk.
-func (r *Reader) nextPrefix(ctx context.Context, t *change.Table, n int, from change.KeyRange, bound change.Row) (change.KeyRange, error) {
+func (r *Reader) nextPrefix(ctx context.Context, q querier, source string, t *change.Table, n int, from change.KeyRange, bound change.Row) (change.KeyRange, error) {
 	c, err := compareRow(t, bound, ">")
 	if err != nil {
 		return from, err
@@ -109,8 +116,8 @@ func (r *Reader) nextPrefix(ctx context.Context, t *change.Table, n int, from ch
 	for i := range n {
 		cols[i] = r.codec.SelectExpr(&t.Columns[t.Key[i]])
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1", strings.Join(cols, ", "), TableName(t.ID), c.sql, orderBy(t, n))
-	rows, err := r.db.QueryContext(ctx, query, c.args...)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1", strings.Join(cols, ", "), source, c.sql, orderBy(t, n))
+	rows, err := q.QueryContext(ctx, query, c.args...)
 	if err != nil {
 		return from, fmt.Errorf("plan a chunk of %s: %w", t.ID, err)
 	}
@@ -145,7 +152,7 @@ func (r *Reader) Read(ctx context.Context, t *change.Table, rng change.KeyRange,
 	if err != nil {
 		return Chunk{}, err
 	}
-	return r.read(ctx, t, where, orderBy(t, OrderedPrefix(t)), registered, 0)
+	return r.read(ctx, TableName(t.ID), t, where, orderBy(t, OrderedPrefix(t)), registered, 0)
 }
 
 // ReadAfter reads up to limit rows behind a key in the server's own order: the only order there is for
@@ -161,7 +168,7 @@ func (r *Reader) ReadAfter(ctx context.Context, t *change.Table, after change.Ke
 			return Chunk{}, err
 		}
 	}
-	c, err := r.read(ctx, t, where, orderBy(t, len(t.Key)), registered, limit)
+	c, err := r.read(ctx, TableName(t.ID), t, where, orderBy(t, len(t.Key)), registered, limit)
 	if err == nil && len(c.Rows) > 0 {
 		c.More = len(c.Rows) == limit
 		c.Last, err = t.RowKey(c.Rows[len(c.Rows)-1])
@@ -169,14 +176,14 @@ func (r *Reader) ReadAfter(ctx context.Context, t *change.Table, after change.Ke
 	return c, err
 }
 
-func (r *Reader) read(ctx context.Context, t *change.Table, where condition, order string, registered change.Position, limit int) (Chunk, error) {
+func (r *Reader) read(ctx context.Context, source string, t *change.Table, where condition, order string, registered change.Position, limit int) (Chunk, error) {
 	var c Chunk
 	cols := make([]int, len(t.Columns))
 	exprs := make([]string, len(t.Columns))
 	for i := range t.Columns {
 		cols[i], exprs[i] = i, r.codec.SelectExpr(&t.Columns[i])
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(exprs, ", "), TableName(t.ID), where.sql)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(exprs, ", "), source, where.sql)
 	if order != "" {
 		query += " ORDER BY " + order
 	}

@@ -251,8 +251,3 @@ func (s *service) reached(sinks []string, pos change.Position) (bool, error) {
 	}
 	return true, nil
 }
-
-// Verify implements admin.Operator.
-func (s *service) Verify(context.Context, admin.VerifyRequest, func(admin.VerifyProgress)) (admin.VerifyReport, error) {
-	return admin.VerifyReport{}, errors.New("verify is not wired in yet")
-}

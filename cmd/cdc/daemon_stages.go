@@ -238,15 +238,8 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 	s.mu.Lock()
 	s.live = live
 	s.mu.Unlock()
-	method := snapshot.LockingRead
-	switch server := src.Server(); {
-	case server.Flavor == capture.MariaDB || server.Percona && !server.GTIDs:
-		method = snapshot.ConsistentSnapshot
-	case server.GTIDs:
-		method = snapshot.ExecutedGTIDs
-	}
 	chunks := pipeline.NewLiveChunks(snapshot.NewReader(snapshot.Config{
-		DB: src.DB(), Method: method, Codec: src.Codec(), LogPosition: src.Current,
+		DB: src.DB(), Method: snapshotMethod(src.Server()), Codec: src.Codec(), LogPosition: src.Current,
 	}), func() int { return s.settings().Source.Snapshot.MaxRowsPerSecond }, live.Wake)
 	snap := &s.cfg.Source.Snapshot
 	c := pipeline.NewCapture(pipeline.CaptureConfig{
@@ -255,7 +248,14 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 		ChunkRows: snap.ChunkRows, Threads: snap.Threads, KeepLimit: keepFactor * snap.ChunkRows,
 		StopOnGap: s.cfg.Source.OnGap == "stop", StopOnUnsupported: s.cfg.Source.OnUnsupported == "stop",
 		Fail:    s.fail,
-		Observe: func(c pipeline.Committed) { s.track.Committed(c, true) },
+		Observe: func(c pipeline.Committed) { s.committed(c, true) },
+		Paused: func(table, why string) {
+			s.track.Paused(table, why)
+			s.log.Error("table paused, the others go on", "stage", "capture", "table", table, "err", why)
+		},
+		Gap: func(why string) {
+			s.log.Warn("the stream cannot go on where it stood: all tables are read again", "stage", "capture", "err", why)
+		},
 	}, live, s.places, chunks, s.rawAsks, pipeline.WallClock{}, w, enc)
 	return pipeline.Stage{Name: "capture", Backoff: backoff, Run: func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
@@ -264,6 +264,26 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 		chunks.Drain()
 		return errors.Join(err, live.Close())
 	}}, nil
+}
+
+// committed tracks a batch, and logs where covers begin and end.
+func (s *service) committed(c pipeline.Committed, raw bool) {
+	s.track.Committed(c, raw)
+	if c.Kind == change.Begin || c.Kind == change.End {
+		s.log.Info("cover "+c.Kind.String(), "stream", c.Stream, "cover", c.Cover.ID, "heal", c.Cover.Heal, "for", c.Cover.For,
+			"tables", strings.Join(c.Cover.Tables, ","), "seq", c.Mark.Seq)
+	}
+}
+
+// snapshotMethod is how a read's place in the log is known at this server.
+func snapshotMethod(server capture.Server) snapshot.Method {
+	switch {
+	case server.Flavor == capture.MariaDB || server.Percona && !server.GTIDs:
+		return snapshot.ConsistentSnapshot
+	case server.GTIDs:
+		return snapshot.ExecutedGTIDs
+	}
+	return snapshot.LockingRead
 }
 
 func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*view.Plan, cl *closers) (pipeline.Stage, error) {
@@ -305,7 +325,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		Raw: s.cfg.Name, Views: s.viewStream(), Plans: plans, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
 		Memory: int(s.cfg.Joiner.Memory / 4), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
 		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail,
-		Observe:  func(c pipeline.Committed) { s.track.Committed(c, false) },
+		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed,
 	}, pipeline.JoinDeps{
 		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),
@@ -373,12 +393,16 @@ func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config,
 }
 
 func (s *service) openSink(name string, c *config.Sink) (sinks.Sink, error) {
+	return postgres.New(s.postgresConfig(name, c))
+}
+
+func (s *service) postgresConfig(name string, c *config.Sink) postgres.Config {
 	poison := map[string]sinks.OnPoison{"keep": sinks.KeepOnPoison, "delete": sinks.DeleteOnPoison, "stop": sinks.StopOnPoison}
-	return postgres.New(postgres.Config{
+	return postgres.Config{
 		Name: name, Host: c.Host, Port: c.Port, Database: c.Database, Schema: c.Schema, User: c.User, Password: c.Password.Reveal(),
 		TLS:      postgres.TLS{Mode: c.TLS.Mode, CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, ServerName: c.TLS.ServerName},
 		OnPoison: poison[c.OnPoison], Observer: s.track.Observer(name),
-	})
+	}
 }
 
 // sinkTargets finds the views that a sink delivers.

@@ -46,8 +46,14 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 			st.NotReady = append(st.NotReady, fmt.Sprintf("stage %s is %s: %v", g.Name, g.State, g.Err))
 		}
 	}
+	paused := s.track.PausedTables()
 	for _, t := range tables {
-		st.Tables = append(st.Tables, admin.Table{Name: t, State: s.tableState(t)})
+		a := admin.Table{Name: t, State: s.tableState(t)}
+		if why := paused[t]; why != "" {
+			a.State, a.Trouble = "paused", admin.Trouble{Error: why}
+			st.NotReady = append(st.NotReady, "table "+t+" is paused: "+why)
+		}
+		st.Tables = append(st.Tables, a)
 	}
 	for _, p := range plans {
 		v := admin.View{Name: p.Name, State: s.tableState(p.Output.ID.String()), Hash: p.Hash}

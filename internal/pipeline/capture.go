@@ -37,8 +37,11 @@ type CaptureConfig struct {
 	HoldCovers func() bool
 	// Fail is called at named places of the protocol; an error ends the stage as a crash would.
 	Fail func(point string) error
-	// Observe is told what was committed.
+	// Observe is told what was committed, Paused when a table is put aside and why, Gap when the stream cannot
+	// go on where it stood and all tables are healed.
 	Observe func(Committed)
+	Paused  func(table, why string)
+	Gap     func(why string)
 }
 
 // Committed describes a batch of a stream that was committed.
@@ -124,6 +127,12 @@ func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader
 	if cfg.Observe == nil {
 		cfg.Observe = func(Committed) {}
 	}
+	if cfg.Paused == nil {
+		cfg.Paused = func(string, string) {}
+	}
+	if cfg.Gap == nil {
+		cfg.Gap = func(string) {}
+	}
 	return &Capture{cfg: cfg, src: src, places: places, chunks: chunks, asks: asks, clock: clock, w: w,
 		rows: newRowWriter(w, enc, cfg.Stream), rowsPer: map[string]int{}}
 }
@@ -154,6 +163,7 @@ func (c *Capture) start(ctx context.Context) error {
 	for _, cover := range c.ledger.covers {
 		for t, why := range cover.Paused {
 			c.paused[t] = why
+			c.cfg.Paused(t, why)
 		}
 	}
 	c.pos, c.lastWrite = st.Position(), c.clock.Now()
@@ -231,6 +241,7 @@ func (c *Capture) gap(ctx context.Context, now []*change.Table, why string) erro
 	if err != nil {
 		return err
 	}
+	c.cfg.Gap(why)
 	c.tables, c.paused = map[string]*change.Table{}, map[string]string{}
 	for _, t := range now {
 		c.tables[t.ID.String()] = t

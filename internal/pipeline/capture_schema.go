@@ -34,7 +34,7 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 		case ch.Refused != "" && c.cfg.StopOnUnsupported:
 			return &StopError{What: fmt.Sprintf("table %s cannot be followed through %q: %s", ch.Table, it.Change.Statement, ch.Refused), Hint: ch.Hint}
 		case ch.Refused != "":
-			c.paused[ch.Table] = ch.Refused + "; " + ch.Hint
+			c.setPaused(ch)
 			healed = append(healed, t)
 		case ch.Unlogged:
 			if ch.New != nil {
@@ -58,6 +58,12 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 	return c.schema(ctx, it, followed)
 }
 
+func (c *Capture) setPaused(ch TableChange) {
+	why := ch.Refused + "; " + ch.Hint
+	c.paused[ch.Table] = why
+	c.cfg.Paused(ch.Table, why)
+}
+
 // pause puts a table aside whose rows cannot be read. What of this transaction is in the open batch was
 // written without them, so the batch is given up, the table's heal begins before it, and the log is read
 // again from there without the table.
@@ -74,7 +80,7 @@ func (c *Capture) pause(ctx context.Context, ch TableChange) error {
 	}
 	c.unit, c.inUnit, c.jobs = unitState{}, false, nil
 	c.pos = c.w.State().Position()
-	c.paused[ch.Table] = ch.Refused + "; " + ch.Hint
+	c.setPaused(ch)
 	if err := c.begin(ctx, change.Cover{Heal: true, Tables: []string{ch.Table}}, []*change.Table{t}, 0, c.pos); err != nil {
 		return err
 	}

@@ -90,6 +90,11 @@ func (d *Deliver) Run(ctx context.Context) error {
 }
 
 func (d *Deliver) start(ctx context.Context) error {
+	// Asking begins here: a begin that is written while this stage starts answers already.
+	since, err := d.d.Open(change.Mark{}).EndOffset(ctx)
+	if err != nil {
+		return err
+	}
 	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.cfg.Targets); err != nil {
 		return err
 	}
@@ -109,7 +114,7 @@ func (d *Deliver) start(ctx context.Context) error {
 		return err
 	}
 	if at.IsZero() || waits {
-		return d.ask(ctx)
+		return d.ask(ctx, since)
 	}
 	return nil
 }
@@ -145,12 +150,8 @@ func (d *Deliver) waits(ctx context.Context) (bool, error) {
 }
 
 // ask fills the destination by a cover: what it lacks or cannot be sure of. A normal start of a new one.
-func (d *Deliver) ask(ctx context.Context) error {
+func (d *Deliver) ask(ctx context.Context, since int64) error {
 	if err := d.open(ctx, change.Mark{}); err != nil {
-		return err
-	}
-	since, err := d.in.EndOffset(ctx)
-	if err != nil {
 		return err
 	}
 	a := Ask{Reader: d.cfg.Sink, Heal: true, Since: since, Floor: d.applied.Seq}
@@ -174,7 +175,11 @@ func (d *Deliver) step(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, stream.ErrGone):
-		return d.ask(ctx)
+		since, err := d.in.EndOffset(ctx)
+		if err != nil {
+			return err
+		}
+		return d.ask(ctx, since)
 	case err != nil || rec == nil:
 		return err
 	}

@@ -165,6 +165,11 @@ func (j *Join) Run(ctx context.Context) error {
 
 // start checks both Marks and replays, "state only", what the view stream already holds.
 func (j *Join) start(ctx context.Context) error {
+	// Asking begins here: a begin that capture writes while this stage starts answers already.
+	since, err := j.newIn(change.Mark{}).EndOffset(ctx)
+	if err != nil {
+		return err
+	}
 	st, err := j.w.Start(ctx)
 	if err != nil {
 		return err
@@ -176,14 +181,14 @@ func (j *Join) start(ctx context.Context) error {
 		return err
 	}
 	if why != "" {
-		return j.rebuild(ctx)
+		return j.rebuild(ctx, since)
 	}
 	if err := j.openInput(ctx, j.at.In); err != nil {
 		return err
 	}
 	switch err := j.replay(ctx, *st.Newest.Input); {
 	case errors.Is(err, stream.ErrGone), errors.Is(err, errReplay):
-		return j.rebuild(ctx)
+		return j.rebuild(ctx, since)
 	case err != nil:
 		return err
 	}
@@ -257,17 +262,14 @@ func (j *Join) replay(ctx context.Context, goal change.Mark) error {
 	return nil
 }
 
-// rebuild starts over from a cover: it asks until it sees a begin that was written after it began to ask.
-func (j *Join) rebuild(ctx context.Context) error {
+// rebuild starts over from a cover: it asks until it sees a begin that was written after it began to ask,
+// which was when the progress topic ended at since.
+func (j *Join) rebuild(ctx context.Context, since int64) error {
 	if err := j.state.Reset(); err != nil {
 		return err
 	}
 	j.at = JoinMeta{Covering: map[string]Covering{}, Layout: j.layout}
 	if err := j.openInput(ctx, change.Mark{}); err != nil {
-		return err
-	}
-	since, err := j.in.EndOffset(ctx)
-	if err != nil {
 		return err
 	}
 	b, err := await(ctx, j.in, j.asker, j.wake, Ask{Reader: JoinReader, Tables: j.tableNames(), Heal: true, Since: since}, j.cfg.AskEvery)
@@ -341,7 +343,11 @@ func (j *Join) input(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, stream.ErrGone):
-		return j.rebuild(ctx)
+		since, err := j.in.EndOffset(ctx)
+		if err != nil {
+			return err
+		}
+		return j.rebuild(ctx, since)
 	case err != nil || rec == nil:
 		return err
 	}

@@ -33,6 +33,12 @@ func (r *rate) wait(ctx context.Context, n int) error {
 	return Sleep(ctx, d)
 }
 
+// NewPace returns a function that waits as long as reading so many rows may take.
+func NewPace(perSecond func() int) func(ctx context.Context, rows int) error {
+	r := &rate{perSecond: perSecond}
+	return r.wait
+}
+
 // Sleep waits for a time, or until the context ends.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

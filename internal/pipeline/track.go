@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type Tracker struct {
 	streams map[string]StreamProgress
 	sinks   map[string]SinkProgress
 	covers  []CoverProgress
+	paused  map[string]string // table -> why
 	changed chan struct{}
 }
 
@@ -52,7 +54,7 @@ const keptCovers = 50
 
 // NewTracker returns a Tracker that counts into the metrics.
 func NewTracker(m *telemetry.Metrics) *Tracker {
-	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string]SinkProgress{}, changed: make(chan struct{})}
+	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string]SinkProgress{}, paused: map[string]string{}, changed: make(chan struct{})}
 }
 
 // Changed is closed at the next change of anything.
@@ -127,6 +129,9 @@ func (t *Tracker) cover(c Committed, raw bool) {
 		}
 	case change.End:
 		p.Ended = time.Now()
+		for _, name := range p.Cover.Tables {
+			delete(t.paused, name)
+		}
 	case change.Changes, change.Schema, change.Idle:
 	}
 	if raw {
@@ -148,6 +153,21 @@ func (t *Tracker) cover(c Committed, raw bool) {
 		j := slices.IndexFunc(t.covers, func(o CoverProgress) bool { return !o.Ended.IsZero() })
 		t.covers = slices.Delete(t.covers, j, j+1)
 	}
+}
+
+// Paused notes that a table is put aside, and why.
+func (t *Tracker) Paused(table, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.paused[table] = why
+	t.signal()
+}
+
+// PausedTables returns the tables that are put aside, and why.
+func (t *Tracker) PausedTables() map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.paused)
 }
 
 // Consumed counts rows that the joiner has read.

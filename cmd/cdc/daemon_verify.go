@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/etlsandbox/cdc/cdc/snapshot"
+	"github.com/etlsandbox/cdc/internal/admin"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/verify"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/view"
+	"github.com/etlsandbox/cdc/sinks"
+	"github.com/etlsandbox/cdc/sinks/postgres"
+)
+
+// Verify implements admin.Operator: each view at each sink, one after the other.
+func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress func(admin.VerifyProgress)) (admin.VerifyReport, error) {
+	s.mu.Lock()
+	src, cfg, plans := s.src, s.cfg, s.plans
+	s.mu.Unlock()
+	var report admin.VerifyReport
+	if src == nil {
+		return report, admin.Refused("the source is not connected", "see cdc status")
+	}
+	reader := snapshot.NewReader(snapshot.Config{
+		DB: src.DB(), Method: snapshotMethod(src.Server()), Codec: src.Codec(), LogPosition: src.Current, Session: view.Session(),
+	})
+	for _, name := range sortedNames(cfg.Sinks) {
+		sink := cfg.Sinks[name]
+		if !sink.Enabled || r.Sink != "" && r.Sink != name {
+			continue
+		}
+		targets, err := sinkTargets(name, &sink, plans)
+		if err != nil {
+			return report, err
+		}
+		dst, err := postgres.NewReader(s.postgresConfig(name, &sink))
+		if err != nil {
+			return report, err
+		}
+		for _, t := range targets {
+			if r.View != "" && !strings.EqualFold(r.View, t.From) {
+				continue
+			}
+			res, err := s.verifyOne(ctx, r, name, t, reader, dst, progress)
+			if err != nil {
+				return report, errors.Join(err, dst.Close())
+			}
+			report.Results = append(report.Results, res)
+		}
+		if err := dst.Close(); err != nil {
+			s.log.Debug("destination connection not closed", "err", err)
+		}
+	}
+	if len(report.Results) == 0 {
+		return report, admin.NotFound("nothing to verify: no enabled sink delivers that", "cdc status lists sinks and views")
+	}
+	return report, nil
+}
+
+func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name string, t sinks.Target, src verify.Source, dst *postgres.Reader,
+	progress func(admin.VerifyProgress)) (admin.VerifyResult, error) {
+	began := time.Now()
+	out := admin.VerifyResult{Sink: name, View: t.From}
+	plan := s.plan(t.From)
+	if plan == nil {
+		return out, admin.NotFound("view "+t.From+" is not known", "cdc view list names them")
+	}
+	c := verify.Config{Stream: s.viewStream(), Target: t, SQL: plan.SQL, Wait: pipeline.Sleep, Pace: pipeline.NewPace(func() int { return r.MaxRowsPerSecond })}
+	if r.Keys != "" {
+		var err error
+		if c.Keys, err = parseKeys(r.Keys, t.Table.KeyTypes()); err != nil {
+			return out, admin.Invalid(err.Error(), "write A..B with values of the view's first key column")
+		}
+	}
+	c.Progress = func(rows, suspect int) {
+		progress(admin.VerifyProgress{Sink: name, View: t.From, Rows: uint64(rows), Suspect: uint64(suspect)})
+	}
+	if r.TimeoutSeconds > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds*float64(time.Second)))
+		defer cancel()
+	}
+	res, err := verify.Run(ctx, c, src, dst, s.places)
+	if err != nil {
+		return out, fmt.Errorf("verify view %s at sink %s: %w", t.From, name, err)
+	}
+	out.Rows, out.Different, out.Unsettled, out.Quarantined = uint64(res.Rows), uint64(res.Different), uint64(res.Unsettled), uint64(res.Quarantined)
+	out.Digest, out.Position, out.Seconds = res.Digest, res.At.String(), time.Since(began).Seconds()
+	out.Seq = uint64(s.track.Sink(name).Mark.Seq)
+	for _, c := range t.Table.Columns {
+		out.Columns = append(out.Columns, c.Name)
+	}
+	for _, d := range res.Differences {
+		out.Differences = append(out.Differences, admin.Difference{Key: sinks.FormatKey(d.Key), Source: texts(d.Source), Sink: texts(d.Destination), Unsettled: d.Unsettled})
+	}
+	m := s.metrics.Verify
+	m.DifferentRows.WithLabelValues(name, t.From).Set(float64(res.Different))
+	m.QuarantinedRows.WithLabelValues(name, t.From).Set(float64(res.Quarantined))
+	if out.Equal() {
+		m.LastSuccess.WithLabelValues(name, t.From).SetToCurrentTime()
+	}
+	return out, nil
+}
+
+func (s *service) plan(name string) *view.Plan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.plans {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func texts(r change.Row) []string {
+	if r == nil {
+		return nil
+	}
+	out := make([]string, len(r))
+	for i, v := range r {
+		out[i] = v.String()
+	}
+	return out
+}
