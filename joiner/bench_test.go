@@ -79,6 +79,8 @@ type bench struct {
 	shop
 	e     *joiner.Engine
 	store *statestore.Store
+	// sample, if set, is called now and then during long batches.
+	sample func()
 }
 
 func newBench(tb testing.TB) *bench {
@@ -154,12 +156,17 @@ func (bn *bench) apply(tb testing.TB, o joiner.Options, fill func(*joiner.Batch)
 			if err != nil {
 				tb.Fatal(err)
 			}
-			outputs++
+			if outputs++; outputs%10_000 == 0 && bn.sample != nil {
+				bn.sample()
+			}
 		}
 	}
 	sb := bn.store.NewBatch()
 	if err := b.Flush(sb); err != nil {
 		tb.Fatal(err)
+	}
+	if bn.sample != nil {
+		bn.sample()
 	}
 	if err := r.Close(); err != nil {
 		tb.Fatal(err)
