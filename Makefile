@@ -6,7 +6,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 export CGO_ENABLED := 0
-# Stamping by the go command fails in a checkout of another user; ours does not.
+# Only the product carries its commit, and only where git can tell it (a
+# checkout of another user, or no checkout, makes the go command fail).
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 # How long every random test goes on above its minimum.
 export CDC_TEST_BUDGET ?= 60s
@@ -17,8 +19,7 @@ REPORT  := $(CACHE)/servers.tsv
 SERVERS := mariadb,mysql,postgres$(shell command -v npm >/dev/null && echo ,mysql57)
 TESTENV := go run ./internal/testenv/cmd/testenv
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK_VERSION := v0.7.0
 STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)
 
@@ -37,7 +38,7 @@ check-go:
 
 .PHONY: build
 build: check-go ## build bin/cdc
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cdc ./cmd/cdc
+	go build -buildvcs=$(BUILDVCS) -ldflags '$(LDFLAGS)' -o bin/cdc ./cmd/cdc
 
 .PHONY: demo
 demo: build ## a live source, its join in PostgreSQL, and the proof that both are equal (DEMO_SECONDS=30)
@@ -51,11 +52,12 @@ demo-up: build ## the demo, kept running; says how to connect
 demo-down: build ## stop what demo-up left running and remove it
 	@bin/cdc demo --stop
 
-# gotest runs go test with the arguments $(1), then prints the servers that
+# gotest runs go test with the arguments $(1), under the command $(2) if it is
+# given, then prints the servers that
 # were used and, last, go test's own closing lines; the status is go test's.
 define gotest
 	@mkdir -p $(CACHE); rm -f $(REPORT); begin=$$SECONDS; \
-	CDC_TESTENV_REPORT=$(REPORT) go test -count=1 -p 2 $(1) 2>&1 | tee $(CACHE)/test.log; status=$${PIPESTATUS[0]}; \
+	CDC_TESTENV_REPORT=$(REPORT) $(2) go test -count=1 -p 2 $(1) 2>&1 | tee $(CACHE)/test.log; status=$${PIPESTATUS[0]}; \
 	echo; $(TESTENV) report $(REPORT); echo; \
 	echo "go test took $$((SECONDS - begin)) s; its closing lines:"; \
 	grep -E '^(ok  |FAIL|--- FAIL|panic: )' $(CACHE)/test.log; \
@@ -77,14 +79,17 @@ test-full: export CDC_TEST_BUDGET = 10m
 
 .PHONY: test-peers
 test-peers: check-go ## the streams' tests against a real Kafka; needs a JDK (17 or later) and, the first time, Maven
-	@files=$$(grep -rlE '^//go:build .*\bpeers\b' --include='*_test.go' internal/stream 2>/dev/null); \
-	if [ -z "$$files" ]; then echo "make: internal/stream has no test with the build tag peers: nothing ran against a real Kafka"; fi
-	$(call gotest,-timeout 20m -tags peers ./internal/testenv/kafka/ ./internal/stream/...)
+	go build -o $(CACHE)/tools/testenv ./internal/testenv/cmd/testenv
+	$(call gotest,-timeout 20m -p 1 -tags peers ./internal/testenv/kafka/ ./internal/stream/...,$(CACHE)/tools/testenv run kafka --)
 
 .PHONY: soak
 soak: servers ## the random tests for SOAK_TIME (1h) each
 	$(call gotest,-timeout 0 ./...)
 soak: export CDC_TEST_BUDGET = $(or $(SOAK_TIME),1h)
+
+.PHONY: docs
+docs: build ## write docs/reference from the code
+	@bin/cdc docs docs/reference
 
 .PHONY: bench
 bench: check-go ## the Go benchmarks, into .cache/bench.txt
@@ -104,7 +109,7 @@ lint: check-go ## gofmt, go vet, the architecture test, staticcheck, golangci-li
 	@bad=$$(find . -name '*.go' -not -path './.cache/*' -print0 | xargs -0 gofmt -l); \
 	if [ -n "$$bad" ]; then echo "make: not formatted (gofmt -w mends it):" >&2; echo "$$bad" >&2; exit 1; fi
 	go vet ./...
-	go vet -tags peers ./internal/stream/... ./internal/testenv/kafka/
+	go vet -tags peers ./internal/testenv/kafka/ ./internal/stream/...
 	go test -count=1 ./internal/archtest/
 	@if [ ! -x $(STATICCHECK) ]; then mkdir -p $(CACHE)/tools; \
 	  GOBIN=$(CACHE)/tools GOFLAGS= go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) && mv $(CACHE)/tools/staticcheck $(STATICCHECK) || true; fi; \
