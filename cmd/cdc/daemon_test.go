@@ -40,7 +40,7 @@ STAGE    STATE    SINCE
 capture  running  2026-01-02T03:04:05Z
 
 TABLE        STATE   COVERED FROM
-shop.orders  paused  0
+shop.orders  paused  -
 shop.orders: a column was dropped
     run cdc resync shop.orders
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -105,7 +106,11 @@ func (a *app) printStatus(st admin.Status, now time.Time) {
 	})
 	a.table("TABLE\tSTATE\tCOVERED FROM", len(st.Tables), func(i int) (string, admin.Trouble) {
 		t := st.Tables[i]
-		return fmt.Sprintf("%s\t%s\t%d", t.Name, t.State, t.CoveredFrom), t.Trouble
+		from := "-"
+		if t.CoveredFrom > 0 {
+			from = strconv.FormatUint(t.CoveredFrom, 10)
+		}
+		return fmt.Sprintf("%s\t%s\t%s", t.Name, t.State, from), t.Trouble
 	})
 	a.table("VIEW\tSTATE\tKEY", len(st.Views), func(i int) (string, admin.Trouble) {
 		v := st.Views[i]

@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/etlsandbox/cdc/internal/stream"
 )
 
 func (a *app) topicsTail() *cobra.Command {
@@ -143,11 +145,11 @@ func readUntil(ctx context.Context, cl *kgo.Client, topic string, ends map[int32
 
 // compareRecords orders by unit and index where records carry them, else by time.
 func compareRecords(a, b *kgo.Record) int {
-	as, aok := number(header(a, "cdc.seq"))
-	bs, bok := number(header(b, "cdc.seq"))
+	as, aok := number(a, stream.HeaderSeq)
+	bs, bok := number(b, stream.HeaderSeq)
 	if aok && bok {
-		ai, _ := number(header(a, "cdc.idx"))
-		bi, _ := number(header(b, "cdc.idx"))
+		ai, _ := number(a, stream.HeaderIdx)
+		bi, _ := number(b, stream.HeaderIdx)
 		return cmp.Or(cmp.Compare(as, bs), cmp.Compare(ai, bi), cmp.Compare(a.Offset, b.Offset))
 	}
 	if a.Partition == b.Partition {
@@ -156,18 +158,18 @@ func compareRecords(a, b *kgo.Record) int {
 	return a.Timestamp.Compare(b.Timestamp)
 }
 
-func header(r *kgo.Record, key string) string {
+// number reads one of our headers: an unsigned integer, big-endian, of as many bytes as it needs.
+func number(r *kgo.Record, key string) (n uint64, ok bool) {
 	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
+		if h.Key != key || len(h.Value) == 0 || len(h.Value) > 8 {
+			continue
 		}
+		for _, b := range h.Value {
+			n = n<<8 | uint64(b)
+		}
+		return n, true
 	}
-	return ""
-}
-
-func number(s string) (uint64, bool) {
-	n, err := strconv.ParseUint(s, 10, 64)
-	return n, err == nil
+	return 0, false
 }
 
 // tailed is a record as JSON. What is no JSON is a string, or base64 if it is no text.
@@ -191,7 +193,7 @@ func (a *app) printRecord(r *kgo.Record) error {
 		if t.Headers == nil {
 			t.Headers = map[string]string{}
 		}
-		t.Headers[h.Key] = string(h.Value)
+		t.Headers[h.Key] = headerText(r, h)
 	}
 	b, err := json.Marshal(t)
 	if err != nil {
@@ -199,6 +201,20 @@ func (a *app) printRecord(r *kgo.Record) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s\n", b)
 	return err
+}
+
+// headerText writes our numbers as such, and what is no text as base64.
+func headerText(r *kgo.Record, h kgo.RecordHeader) string {
+	switch h.Key {
+	case stream.HeaderSeq, stream.HeaderIdx, stream.HeaderFlags:
+		if n, ok := number(r, h.Key); ok {
+			return strconv.FormatUint(n, 10)
+		}
+	}
+	if utf8.Valid(h.Value) {
+		return string(h.Value)
+	}
+	return base64.StdEncoding.EncodeToString(h.Value)
 }
 
 func asJSON(b []byte) json.RawMessage {
@@ -216,8 +232,9 @@ func asJSON(b []byte) json.RawMessage {
 // readable writes a record in one line for people.
 func readable(r *kgo.Record) string {
 	at := fmt.Sprintf("%d/%d", r.Partition, r.Offset)
-	if seq := header(r, "cdc.seq"); seq != "" {
-		at = seq + "." + header(r, "cdc.idx")
+	if seq, ok := number(r, stream.HeaderSeq); ok {
+		idx, _ := number(r, stream.HeaderIdx)
+		at = fmt.Sprintf("%d.%d", seq, idx)
 	}
 	line := at + "  "
 	env, ok := parseEnvelope(r.Value)

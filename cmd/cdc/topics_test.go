@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,9 +21,9 @@ func produce(t *testing.T, addrs []string) {
 	}
 	defer cl.Close()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	record := func(seq, idx int, partition int32, value string) *kgo.Record {
+	record := func(seq, idx byte, partition int32, value string) *kgo.Record {
 		r := &kgo.Record{Topic: "jupiter.shop.orders", Partition: partition, Key: []byte(`{"id": 1}`), Timestamp: at,
-			Headers: []kgo.RecordHeader{{Key: "cdc.seq", Value: fmt.Append(nil, seq)}, {Key: "cdc.idx", Value: fmt.Append(nil, idx)}}}
+			Headers: []kgo.RecordHeader{{Key: "cdc.seq", Value: []byte{1, seq}}, {Key: "cdc.idx", Value: []byte{idx}}}}
 		if value != "" {
 			r.Value = []byte(value)
 		}
@@ -81,20 +80,20 @@ func TestTopics(t *testing.T) {
 	}
 
 	o = execute(t.Context(), p, args("topics", "tail", "jupiter.shop.orders")...)
-	want = `1.0  r  {"id":1}  {"id":1,"note":"a"}
-1.1  c  {"id":1}  {"id":2,"note":null}
-2.0  u  {"id":1}  note: "a" -> "b", x: 1.5 -> 1.50
-2.1  d  {"id":1}  {"id":1,"note":"b"}
-2.2  tombstone  {"id":1}
-3.0  {"id":1}  "plain \"text\""
+	want = `257.0  r  {"id":1}  {"id":1,"note":"a"}
+257.1  c  {"id":1}  {"id":2,"note":null}
+258.0  u  {"id":1}  note: "a" -> "b", x: 1.5 -> 1.50
+258.1  d  {"id":1}  {"id":1,"note":"b"}
+258.2  tombstone  {"id":1}
+259.0  {"id":1}  "plain \"text\""
 `
 	if diff := cmp.Diff(outcome{0, want, ""}, o, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Errorf("tail (-want +got):\n%s", diff)
 	}
 
 	o = execute(t.Context(), p, args("topics", "tail", "jupiter.shop.orders", "-n", "2", "--json")...)
-	want = `{"topic":"jupiter.shop.orders","partition":1,"offset":4,"timestamp":"2026-01-02T03:04:05Z","headers":{"cdc.idx":"2","cdc.seq":"2"},"key":{"id":1},"value":null}
-{"topic":"jupiter.shop.orders","partition":1,"offset":5,"timestamp":"2026-01-02T03:04:05Z","headers":{"cdc.idx":"0","cdc.seq":"3"},"key":{"id":1},"value":"plain \"text\""}
+	want = `{"topic":"jupiter.shop.orders","partition":1,"offset":4,"timestamp":"2026-01-02T03:04:05Z","headers":{"cdc.idx":"2","cdc.seq":"258"},"key":{"id":1},"value":null}
+{"topic":"jupiter.shop.orders","partition":1,"offset":5,"timestamp":"2026-01-02T03:04:05Z","headers":{"cdc.idx":"0","cdc.seq":"259"},"key":{"id":1},"value":"plain \"text\""}
 `
 	if diff := cmp.Diff(outcome{0, want, ""}, o, cmp.AllowUnexported(outcome{})); diff != "" {
 		t.Errorf("tail --json (-want +got):\n%s", diff)

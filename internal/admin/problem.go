@@ -72,6 +72,9 @@ func problemOf(err error) *Problem {
 		status = http.StatusGatewayTimeout
 	}
 	p = &Problem{Status: status, Title: http.StatusText(status), Detail: err.Error()}
+	if status == http.StatusGatewayTimeout {
+		p.Hint = "allow more time"
+	}
 	var h hinter
 	if errors.As(err, &h) {
 		p.Hint = h.Hint()
