@@ -419,7 +419,13 @@ func (b *Batch) Stats() Stats { return b.stats }
 
 // Close drops the batch. Without a Flush nothing has changed.
 func (b *Batch) Close() error {
-	b.tables, b.acc = nil, accumulator{}
+	for i, w := range b.walk {
+		if w != nil {
+			w.use(nil)
+			b.e.views[i].idle = append(b.e.views[i].idle, w)
+		}
+	}
+	b.tables, b.acc, b.walk = nil, accumulator{}, nil
 	if b.scratch != nil {
 		s := b.scratch
 		b.scratch = nil

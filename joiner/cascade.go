@@ -210,7 +210,7 @@ func (b *Batch) follow(c *cascade, by []int, before, after change.Row, depth int
 // childrenOf returns the child rows, as they stand in the batch, that refer to the given parent values.
 func (b *Batch) childrenOf(c *cascade, parent change.Row) ([]change.Row, error) {
 	var rows []change.Row
-	f := newFinder(b, &c.access, func(_ *entry, row change.Row) bool {
+	f := newFinder(&c.access, func(_ *entry, row change.Row) bool {
 		for i, x := range c.columns {
 			if !slices.Contains(c.access.index.columns, x) && row[x] != parent[i] {
 				return true
@@ -219,6 +219,7 @@ func (b *Batch) childrenOf(c *cascade, parent change.Row) ([]change.Row, error) 
 		rows = append(rows, row)
 		return true
 	})
+	f.b = b
 	_, err := f.find(parent, true)
 	return rows, err
 }

@@ -81,6 +81,7 @@ type use struct{ view, input int }
 // index finds rows of a table by the values of some columns.
 type index struct {
 	slot    int // number among the stored indexes; -1 of a prefix of the primary key
+	place   int // in overlay.added
 	table   *table
 	name    string
 	columns []int
@@ -93,6 +94,8 @@ type viewState struct {
 	plan   *view.Plan
 	inputs []inputState
 	scan   []scanGroup
+	// idle are walkers that no batch uses.
+	idle []*walker
 }
 
 type inputState struct {
@@ -263,6 +266,9 @@ func (e *Engine) finish() {
 		for _, x := range t.indexes {
 			x.slot = len(e.indexes)
 			e.indexes = append(e.indexes, x)
+		}
+		for i, x := range slices.Concat(t.indexes, t.prefix) {
+			x.place = i
 		}
 	}
 }

@@ -37,11 +37,17 @@ func (t *table) fit(shape *change.Table, row change.Row) (change.Row, error) {
 	return row, nil
 }
 
+// maxRemaps bounds how many shapes of a table are remembered.
+const maxRemaps = 64
+
 // remap says where the columns of t.shape are in another shape of the table: -1 of columns that are not
 // kept, nil when the shapes are the same.
 func (t *table) remap(shape *change.Table) ([]int, error) {
 	if from, ok := t.remaps[shape]; ok {
 		return from, nil
+	}
+	if len(t.remaps) > maxRemaps {
+		clear(t.remaps) // whoever reads the stream may make the shapes anew again and again
 	}
 	if t.shape.SameShape(shape) {
 		t.remaps[shape] = nil

@@ -54,7 +54,7 @@ func (a *accumulator) at(key []byte, text func([]byte) string) *pair {
 		a.rows = map[string]*pair{}
 	}
 	if len(a.free) == 0 {
-		a.free = make([]pair, 128)
+		a.free = make([]pair, min(4+len(a.rows), 128))
 	}
 	p := &a.free[0]
 	a.free = a.free[1:]
@@ -166,7 +166,12 @@ func (b *Batch) walkEntry(w *walker, i int, n *entry) error {
 func (b *Batch) walker(v *viewState) *walker {
 	w := b.walk[v.number]
 	if w == nil {
-		w = newWalker(b, v)
+		if n := len(v.idle); n > 0 {
+			w, v.idle = v.idle[n-1], v.idle[:n-1]
+		} else {
+			w = newWalker(v)
+		}
+		w.use(b)
 		w.emit = func() error { return b.collect(w) }
 		b.walk[v.number] = w
 	}

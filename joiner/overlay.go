@@ -7,24 +7,6 @@ import (
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
-// place returns the index's position in overlay.added.
-func (x *index) place() int {
-	t := x.table
-	if x.slot < 0 {
-		for i, p := range t.prefix {
-			if p == x {
-				return len(t.indexes) + i
-			}
-		}
-	}
-	for i, s := range t.indexes {
-		if s == x {
-			return i
-		}
-	}
-	panic("joiner: an index is not among its table's")
-}
-
 // drain enters the waiting entries under the join keys of their new rows. Entries are never taken out
 // again: whoever finds one checks that its row still has the key.
 func (b *Batch) drain(t *table) {
@@ -83,7 +65,6 @@ func (t *table) indexAt(place int) *index {
 type finder struct {
 	b     *Batch
 	a     *access
-	place int
 	new   bool
 	key   []byte
 	end   []byte
@@ -94,8 +75,8 @@ type finder struct {
 	err   error
 }
 
-func newFinder(b *Batch, a *access, yield func(n *entry, row change.Row) bool) *finder {
-	f := &finder{b: b, a: a, yield: yield, place: a.index.place()}
+func newFinder(a *access, yield func(n *entry, row change.Row) bool) *finder {
+	f := &finder{a: a, yield: yield}
 	f.rowFn, f.keyFn = f.onRow, f.onKey
 	return f
 }
@@ -138,7 +119,7 @@ func (f *finder) findKey(new bool) (bool, error) {
 	if !f.more || !new || o.added == nil {
 		return f.more, nil
 	}
-	for _, n := range o.added[f.place][string(f.key)] {
+	for _, n := range o.added[f.a.index.place][string(f.key)] {
 		if !f.isStill(n) {
 			continue
 		}

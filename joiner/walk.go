@@ -24,23 +24,42 @@ type walker struct {
 	downs  []*finder
 	ups    []*finder
 	found  []bool
-	nulls  []*finder // looks for the parents of a null-extended input
+	nulls  []*finder // the parents of a null-extended input
+	owns   []*finder // rows of a left-joined input by their own join key
 	emit   func() error
 	err    error
 }
 
-func newWalker(b *Batch, v *viewState) *walker {
+func newWalker(v *viewState) *walker {
 	n := len(v.inputs)
-	w := &walker{b: b, v: v, tuple: make(view.Tuple, n), bound: make([]bool, n), downs: make([]*finder, n), ups: make([]*finder, n), nulls: make([]*finder, n), found: make([]bool, n), nullAt: -1}
+	w := &walker{v: v, tuple: make(view.Tuple, n), bound: make([]bool, n), found: make([]bool, n), nullAt: -1,
+		downs: make([]*finder, n), ups: make([]*finder, n), nulls: make([]*finder, n), owns: make([]*finder, n)}
 	for k := 1; k < n; k++ {
 		in := &v.inputs[k]
-		w.downs[k] = newFinder(b, &in.down, func(e *entry, row change.Row) bool { return w.onChild(k, e, row) })
-		w.ups[k] = newFinder(b, &in.up, func(e *entry, row change.Row) bool { return w.onParent(in.parent, e, row) })
+		parent := func(e *entry, row change.Row) bool { return w.onParent(in.parent, e, row) }
+		w.downs[k] = newFinder(&in.down, func(e *entry, row change.Row) bool { return w.onChild(k, e, row) })
+		w.ups[k] = newFinder(&in.up, parent)
 		if in.plan.Left {
-			w.nulls[k] = newFinder(b, &in.up, func(e *entry, row change.Row) bool { return w.onParent(in.parent, e, row) })
+			w.nulls[k] = newFinder(&in.up, parent)
+			own := in.down
+			own.from = own.index.columns
+			w.owns[k] = newFinder(&own, func(*entry, change.Row) bool { return false })
 		}
 	}
 	return w
+}
+
+// use makes the walker read through the batch; nil lets go of one.
+func (w *walker) use(b *Batch) {
+	w.b, w.emit, w.err = b, nil, nil
+	for _, fs := range [][]*finder{w.downs, w.ups, w.nulls, w.owns} {
+		for _, f := range fs {
+			if f != nil {
+				f.b = b
+			}
+		}
+	}
+	clear(w.tuple)
 }
 
 // through enumerates the tuples that hold row at input i.
@@ -68,16 +87,11 @@ func (w *walker) extended(i int, row change.Row, new bool) error {
 
 // unmatched reports whether input i has no row with the join key of the given one.
 func (w *walker) unmatched(i int, row change.Row) bool {
-	in := &w.v.inputs[i]
-	none := true
-	own := in.down
-	own.from = own.index.columns
-	f := newFinder(w.b, &own, func(*entry, change.Row) bool { none = false; return false })
-	if _, err := f.find(row, w.new); err != nil {
+	none, err := w.owns[i].find(row, w.new)
+	if err != nil {
 		w.err = err
-		return false
 	}
-	return none
+	return none && err == nil
 }
 
 // bind puts a row at input i and climbs on. It reports whether the enumeration may go on.
