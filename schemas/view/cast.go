@@ -72,7 +72,7 @@ func newCastChar(arg node, length int) (node, error) {
 		name, n = fmt.Sprintf("CHAR(%d)", length), length
 	}
 	out := castBase(arg, typeText(n, "utf8mb4", sessionCollation), name)
-	out.der, out.ascii = derImplicit, !i.isText() || i.ascii
+	out.der, out.ascii = derCast, !i.isText() || i.ascii
 	return &cast{out, arg, length}, nil
 }
 
@@ -201,6 +201,9 @@ func newRound(arg, places node) (node, error) {
 	}
 	if i.negativeZero || i.quotient && n != i.typ.Scale {
 		return nil, whole(arg)
+	}
+	if n < 0 && i.class != classDecimal && i.digits > 18 {
+		return nil, refuse("CAST it to DECIMAL(18,0) first", "ROUND of %s may leave the range of BIGINT, where the servers differ", arg)
 	}
 	if n > 0 && i.class != classDecimal {
 		return nil, refuse("leave ROUND out", "ROUND of the whole number %s to %d places: the servers differ on its type", arg, n)

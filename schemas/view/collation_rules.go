@@ -31,8 +31,8 @@ func (a textType) merge(b textType, comparing bool) (textType, error) {
 	if b.der < a.der {
 		win, lose = b, a
 	}
-	if win.der == lose.der {
-		return a.mergeEqual(b, comparing)
+	if win.der == lose.der || win.der == derImplicit && lose.der == derCast {
+		return win.mergeEqual(lose, comparing)
 	}
 	if !lose.fits(win.charset) {
 		return a, refuse("convert the other side: CAST(x AS CHAR)",
@@ -43,9 +43,12 @@ func (a textType) merge(b textType, comparing bool) (textType, error) {
 }
 
 func (a textType) mergeEqual(b textType, comparing bool) (textType, error) {
-	if comparing || a.der != derImplicit && a.der != derNone {
+	if comparing || a.der != derImplicit && a.der != derNone && a.der != derCast {
 		return a, refuse("choose one: ... COLLATE "+a.charset+"_bin",
 			"strings of collation %s and %s are mixed", a.collation, b.collation)
+	}
+	if a.charset != b.charset && b.der == derCast {
+		return a, refuse("CAST it as well: CAST(x AS CHAR)", "a string of character set %s and a CAST to CHAR are mixed", a.charset)
 	}
 	if a.charset != b.charset {
 		switch {

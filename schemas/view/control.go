@@ -79,7 +79,10 @@ func newNullIf(a, b node) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if eq.by.kind == cmpText && eq.by.text.name != a.info().typ.Collation {
+	if a.info().isTemporal() {
+		return nil, refuse("write CASE WHEN "+a.String()+" <> "+b.String()+" THEN "+a.String()+" END", "MySQL 5.7 takes NULLIF of a moment for text")
+	}
+	if eq.by.kind == cmpText && (eq.by.text.name != a.info().typ.Collation || b.info().isText() && b.info().der < a.info().der) {
 		return nil, refuse("write CASE WHEN "+a.String()+" <> "+b.String()+" THEN ... END",
 			"the result of NULLIF would change its collation to %s", eq.by.text.name)
 	}
@@ -258,8 +261,8 @@ func unifyNumbers(a, b *base) (base, error) {
 			out.typ.Name, out.typ.Length = "bigint", 0
 		}
 	case a.class == classUint && a.typ.Name == "bigint" || b.class == classUint && b.typ.Name == "bigint":
-		// a BIGINT UNSIGNED and a signed number have only DECIMAL in common
-		out.class, out.typ, out.digits = classDecimal, typeDecimal(20, 0), 20
+		return out, refuse("CAST the signed one: CAST(x AS UNSIGNED)",
+			"a BIGINT UNSIGNED and a signed number are results of one expression, which MySQL 5.7 confuses")
 	default:
 		out.class, out.typ, out.mixed = classInt, typeInt, true
 	}

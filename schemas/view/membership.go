@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -77,6 +78,14 @@ type between struct {
 }
 
 func newBetween(arg, low, high node, negate bool) (node, error) {
+	if err := errors.Join(unmixed(arg, low), unmixed(arg, high), unmixed(low, high)); err != nil {
+		return nil, err
+	}
+	for _, bound := range []node{low, high} {
+		if b := bound.info(); arg.info().class == classInt && b.class == classUint && b.typ.Name == "bigint" {
+			return nil, refuse("write it with >= and <=", "MySQL 5.7 does not tell signed from unsigned in BETWEEN")
+		}
+	}
 	lo, err := newComparison(">=", arg, low)
 	if err != nil {
 		return nil, err

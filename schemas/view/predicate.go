@@ -69,7 +69,7 @@ func mixesSigns(a, b *base) bool {
 // unmixed refuses a member of IN or CASE that mixesSigns.
 func unmixed(a, b node) error {
 	if mixesSigns(a.info(), b.info()) {
-		return refuse("write "+a.String()+" = "+b.String(), "MySQL does not tell signed from unsigned in IN and CASE")
+		return refuse("write it with = and <", "MySQL does not tell signed from unsigned in IN, BETWEEN and CASE")
 	}
 	return nil
 }
@@ -296,6 +296,9 @@ func newLogic(op string, l, r node) (node, error) {
 	for _, n := range []node{l, r} {
 		if err := condition(n); err != nil {
 			return nil, err
+		}
+		if c := n.info().class; op == "XOR" && c != classInt && c != classUint {
+			return nil, refuse("write ("+n.String()+" <> 0)", "MySQL 5.7 takes the whole part of %s in XOR", n)
 		}
 	}
 	return &logic{boolBase("("+l.String()+" "+op+" "+r.String()+")", l.Nullable() || r.Nullable()), op, l, r}, nil

@@ -75,7 +75,8 @@ type derivation uint8
 const (
 	derExplicit  derivation = 0 // a COLLATE clause
 	derNone      derivation = 1 // strings of different collations joined together: not comparable
-	derImplicit  derivation = 2 // a column, CAST(... AS CHAR)
+	derImplicit  derivation = 2 // a column
+	derCast      derivation = 3 // CAST(... AS CHAR): as strong as a column, or weaker (MariaDB 11)
 	derCoercible derivation = 4 // a literal
 	derNumeric   derivation = 5 // a number or temporal as text
 	derNull      derivation = 6 // NULL
