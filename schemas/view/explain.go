@@ -74,7 +74,7 @@ func explainInput(p *Plan, i int) string {
 // lookup says how many rows of the input join one row of its parent.
 func lookup(in Input) string {
 	for _, k := range in.Table.Key {
-		if !slices.ContainsFunc(in.On, func(e Equality) bool { return e.Column == k }) {
+		if !slices.ContainsFunc(in.On, func(e Equality) bool { return e.Column == k && e.tellsApart(in.Table) }) {
 			return ": many rows, through an index on " + onColumns(in)
 		}
 	}

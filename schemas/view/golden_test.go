@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -47,8 +48,29 @@ func (e *goldenExpr) eval(t *testing.T, rows []change.Row) {
 		if v.IsNull() && err == nil && !e.expr.Nullable() {
 			t.Fatalf("%s is NULL in row %d and not nullable", e.sql, i)
 		}
+		if err == nil && !fits(v, e.expr.Type()) {
+			t.Fatalf("%s is %s in row %d, which %s does not hold", e.sql, v, i, typeName(e.expr.Type()))
+		}
 		e.want[i], e.errs[i] = v, err != nil
 	}
+}
+
+// fits reports whether a destination's column of the type holds the value.
+func fits(v change.Value, t change.Type) bool {
+	switch v.Kind() {
+	case change.Null:
+		return true
+	case change.Decimal:
+		d := parseDec(v.Text())
+		return t.Kind == change.Decimal && d.scale == t.Scale && d.digits() <= t.Precision
+	case change.String:
+		return t.Kind == change.String && (t.Length == 0 || utf8.RuneCountInString(v.Text()) <= t.Length)
+	case change.Bytes:
+		return t.Kind == change.Bytes && (t.Length == 0 || len(v.Text()) <= t.Length)
+	case change.Int:
+		return t.Kind == change.Int && (t.Name != "int" || v.Int() == int64(int32(v.Int())))
+	}
+	return v.Kind() == t.Kind
 }
 
 func (e *goldenExpr) badRows() string {

@@ -112,14 +112,7 @@ func (k *keyRules) filterKnown(pos int) bool {
 // reached reports whether a join equality determines the key column r, up to what its key tells apart.
 func (k *keyRules) reached(r ref, pos int) bool {
 	in := k.c.plan.Inputs[pos]
-	own := in.Table.Columns[r.col].Type.Collation
-	fits := func(as Comparison) bool {
-		if as.exact() {
-			return true
-		}
-		col := collationOf(own)
-		return col != nil && col.id == as
-	}
+	fits := func(as Comparison) bool { return Equality{Column: r.col, As: as}.tellsApart(in.Table) }
 	if in.Left {
 		parent := slices.Index(k.c.scope.position, in.Parent)
 		return slices.ContainsFunc(in.On, func(e Equality) bool {
@@ -129,6 +122,16 @@ func (k *keyRules) reached(r ref, pos int) bool {
 	return slices.ContainsFunc(k.c.edges, func(e edge) bool {
 		return e.a == r && fits(e.as) && k.known[e.b] || e.b == r && fits(e.as) && k.known[e.a]
 	})
+}
+
+// tellsApart reports whether rows of the table that differ in the column, as its key tells them apart, are
+// never equal under the join's comparison.
+func (e Equality) tellsApart(t *change.Table) bool {
+	if e.As.exact() {
+		return true
+	}
+	col := collationOf(t.Columns[e.Column].Type.Collation)
+	return col != nil && col.id == e.As
 }
 
 // keyColumn is a column of the output key.
