@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/telemetry"
@@ -41,8 +41,10 @@ type daemon struct {
 
 // demo is what `cdc demo` asks for.
 type demo struct {
-	// Keep leaves everything running until ctx ends.
-	Keep           bool
+	// Keep leaves everything running until ctx ends; Stop ends such a one.
+	Keep, Stop bool
+	// For is how long the load writes.
+	For            time.Duration
 	Stdout, Stderr io.Writer
 	Terminal       bool
 	Environ        []string
@@ -55,6 +57,6 @@ func parts() deps {
 		doctor:  examine,
 		inspect: inspect,
 		compile: compile,
-		demo:    func(context.Context, demo) error { return errors.New("the demo is not wired in yet") },
+		demo:    runDemo,
 	}
 }

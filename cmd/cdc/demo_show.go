@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/etlsandbox/cdc/internal/admin"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/sample"
+)
+
+// firstLoad shows the covers of the first load until Neptune shows the view.
+func (s *scene) firstLoad(ctx context.Context) error {
+	began := time.Now()
+	estimates, err := s.estimates(ctx)
+	if err != nil {
+		return err
+	}
+	a := &app{process: process{stdout: s.Stdout, stderr: s.Stderr, environ: s.Environ}}
+	bars := a.newProgress()
+	err = s.until(ctx, "the first load ends", func() (bool, error) {
+		st, err := s.client.Status(ctx)
+		if err != nil {
+			return false, nil //nolint:nilerr // until notices when the daemon has ended
+		}
+		for _, c := range st.Covers {
+			name, of := "tables, read from Jupiter", estimates[0]
+			if len(c.Tables) == 1 && !strings.Contains(c.Tables[0], ".") {
+				name, of = "view, into Neptune", estimates[1]
+			}
+			bars.show(name, c.Rows, max(of, c.Rows))
+		}
+		return firstLoadDone(st), nil
+	})
+	bars.end()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Stdout, "%-58s %6.1fs\n", "first load, visible in Neptune in one step", time.Since(began).Seconds())
+	return nil
+}
+
+// firstLoadDone reports whether all sinks show all views.
+func firstLoadDone(st admin.Status) bool {
+	for _, k := range st.Sinks {
+		if k.Seq == 0 || len(k.Covers) > 0 {
+			return false
+		}
+	}
+	done := false
+	for _, c := range st.Covers {
+		if c.State != "done" {
+			return false
+		}
+		done = done || len(c.Tables) > 0 && !strings.Contains(c.Tables[0], ".")
+	}
+	return done && len(st.Sinks) > 0
+}
+
+// estimates counts the rows to be read, of the tables and of the view.
+func (s *scene) estimates(ctx context.Context) (n [2]uint64, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT coalesce(sum(table_rows), 0) FROM information_schema.tables WHERE table_schema = ?", demoSchema).Scan(&n[0])
+	if err != nil {
+		return n, err
+	}
+	db, err := s.jupiter.Open(demoSchema)
+	if err != nil {
+		return n, err
+	}
+	defer db.Close()
+	return n, db.QueryRowContext(ctx, "SELECT count(*) FROM "+sample.FlatSource()).Scan(&n[1])
+}
+
+// watch shows, until the context ends, the rows on both sides, the lag and the rate.
+func (s *scene) watch(ctx context.Context, load *sample.Load) {
+	every := 2 * time.Second
+	if s.Terminal {
+		every = 500 * time.Millisecond
+	}
+	db, err := s.jupiter.Open(demoSchema)
+	if err != nil {
+		return // the load itself will say what is wrong
+	}
+	defer db.Close()
+	pg, err := pgx.Connect(ctx, s.neptune.DSN(demoDatabase))
+	if err != nil {
+		return
+	}
+	defer func() { _ = pg.Close(context.WithoutCancel(ctx)) }()
+	rows, at := int64(0), time.Now()
+	for pipeline.Sleep(ctx, every) == nil {
+		var mine, theirs int64
+		if db.QueryRowContext(ctx, "SELECT count(*) FROM "+sample.FlatSource()).Scan(&mine) != nil ||
+			pg.QueryRow(ctx, "SELECT count(*) FROM "+demoTable).Scan(&theirs) != nil {
+			continue
+		}
+		st, err := s.client.Status(ctx)
+		if err != nil || len(st.Sinks) == 0 {
+			continue
+		}
+		now, is := time.Now(), int64(load.Stats().Rows)
+		line := fmt.Sprintf("%5.1fs  source join %6d rows | Neptune %6d rows | %3d transactions behind | %5.0f row changes/s",
+			time.Since(s.began).Seconds(), mine, theirs, st.Sinks[0].LagTransactions, float64(is-rows)/now.Sub(at).Seconds())
+		rows, at = is, now
+		if s.Terminal {
+			fmt.Fprintf(s.Stdout, "\r\x1b[K%s", line)
+		} else {
+			fmt.Fprintln(s.Stdout, line)
+		}
+	}
+	if s.Terminal {
+		fmt.Fprintln(s.Stdout)
+	}
+}
+
+// demoPID is where a kept demo leaves its process id for --stop.
+func demoPID() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("cdc-demo-%d.pid", os.Getuid()))
+}
+
+// keep runs the load until it is interrupted, and says how to connect.
+func (s *scene) keep(ctx context.Context) error {
+	if err := os.WriteFile(demoPID(), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(demoPID()) }()
+	fmt.Fprintf(s.Stdout, `
+Everything runs; a load writes. End it with Ctrl-C, or with make demo-down in another terminal.
+
+  Jupiter   MYSQL_PWD=%s mariadb -h %s -P %d -u %s %s
+  Neptune   PGPASSWORD=%s psql -h %s -p %d -U %s %s -c 'SELECT count(*), sum("Amount") FROM %s'
+  topics    kcat -b %s -L
+            kcat -b %s -C -t jupiter.sakila.payment -o -5 -e
+  status    %s status --config %s
+  verify    %s verify --config %s
+  log       %s
+`, s.jupiter.Password, s.jupiter.Host, s.jupiter.Port, s.jupiter.User, demoSchema,
+		s.neptune.Password, s.neptune.Host, s.neptune.Port, s.neptune.User, demoDatabase, demoTable,
+		s.broker, s.broker, os.Args[0], filepath.Join(s.dir, "cdc.yaml"), os.Args[0], filepath.Join(s.dir, "cdc.yaml"), s.log)
+	load := sample.NewLoad(s.db, demoSchema, sample.LoadOptions{Seed: 1, Workers: 2, RatePerSecond: demoRate / 5, Mode: sample.Mixed})
+	if _, err := load.Run(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// stopDemo ends a kept demo and waits until it is gone.
+func stopDemo(d demo) error {
+	b, err := os.ReadFile(demoPID())
+	if errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintln(d.Stdout, "no demo is running")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return fmt.Errorf("read %s: %w (remove it)", demoPID(), err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); errors.Is(err, syscall.ESRCH) {
+		fmt.Fprintln(d.Stdout, "the demo is gone already")
+		return os.Remove(demoPID())
+	} else if err != nil {
+		return fmt.Errorf("end the demo, process %d: %w", pid, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for syscall.Kill(pid, 0) == nil {
+		if err := pipeline.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("end the demo, process %d: it does not end: %w", pid, err)
+		}
+	}
+	fmt.Fprintln(d.Stdout, "the demo is stopped, its servers and files are removed")
+	return nil
+}
