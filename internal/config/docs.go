@@ -30,7 +30,9 @@ that is wrong in it at once, with line and column; ` + "`cdc config show`" + ` p
   other value may be such a reference too; it is always the whole value.
 - Relative paths start at the folder of the file.
 - A key marked *live* changes by ` + "`cdc reload`" + ` or SIGHUP; the others need a restart.
-- A key of a feature that this version does not have yet is accepted at its default and refused at any other value.
+- A key marked *later* belongs to a feature that this version does not have yet: it is accepted at its default and refused at
+  any other value. So are the sink types sqlserver and clickhouse, the delivery of raw tables, and a source.start or
+  source.snapshot.mode other than the default.
 
 | key | holds | default | live | meaning |
 |---|---|---|---|---|
@@ -74,5 +76,9 @@ func referenceRow(b *strings.Builder, path, holds string, f field, v reflect.Val
 	if f.live {
 		live = "live"
 	}
-	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", path, holds, def, live, strings.ReplaceAll(f.doc, "|", `\|`))
+	doc := strings.ReplaceAll(f.doc, "|", `\|`)
+	if isLater(path) {
+		doc += " *(later)*"
+	}
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", path, holds, def, live, doc)
 }

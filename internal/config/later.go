@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // notYet lists the keys whose feature this version does not have. They may stand in a file at their default
@@ -23,6 +24,14 @@ var notYet = [...]string{
 
 // notYetSink is the same for the keys of every sink.
 var notYetSink = [...]string{"names", "extra_columns", "schema_changes"}
+
+// isLater reports whether a key of the reference, such as sinks.NAME.names, has no effect yet.
+func isLater(path string) bool {
+	if key, ok := strings.CutPrefix(path, "sinks.NAME."); ok {
+		return slices.Contains(notYetSink[:], key)
+	}
+	return slices.Contains(notYet[:], path) || strings.HasPrefix(path, "publish[].")
+}
 
 func (d *decoder) checkLater(c *Config) {
 	defaults := Default()
