@@ -51,12 +51,61 @@ const (
 // Observer is told what a sink did, after the transaction that did it is committed. Nil functions are
 // not called.
 type Observer struct {
-	// Applied: n events of the operation were applied (or staged) to the table.
+	// Applied: n events of the operation were applied (or staged) to the table. Events of delivered tables
+	// are either applied or quarantined; of a poison key's several events in a batch one counts as quarantined.
 	Applied func(table string, op change.Op, n int)
-	// Quarantined: n keys of the table were written to cdc_quarantine.
+	// Quarantined: n keys of the table were written to cdc_quarantine. A row that is found out only when
+	// what was staged is shown was counted as applied before.
 	Quarantined func(table string, n int)
 	// Statement: a statement was sent to the destination.
 	Statement func()
+}
+
+// Counts collects what an Observer is told of a batch.
+type Counts struct {
+	applied     map[eventKind]int
+	quarantined map[string]int
+}
+
+type eventKind struct {
+	table string
+	op    change.Op
+}
+
+// Event counts an event that goes to its table.
+func (c *Counts) Event(table string, op change.Op) {
+	if c.applied == nil {
+		c.applied = map[eventKind]int{}
+	}
+	c.applied[eventKind{table, op}]++
+}
+
+// Quarantined counts a key that was refused, and takes it from the events.
+func (c *Counts) Quarantined(table string) {
+	if c.quarantined == nil {
+		c.quarantined = map[string]int{}
+	}
+	c.quarantined[table]++
+	for _, op := range [...]change.Op{change.Update, change.Insert, change.Read, change.Delete} {
+		if k := (eventKind{table, op}); c.applied[k] > 0 {
+			c.applied[k]--
+			return
+		}
+	}
+}
+
+// Tell calls the observer.
+func (c *Counts) Tell(o Observer) {
+	for k, n := range c.applied {
+		if o.Applied != nil && n > 0 {
+			o.Applied(k.table, k.op, n)
+		}
+	}
+	for t, n := range c.quarantined {
+		if o.Quarantined != nil {
+			o.Quarantined(t, n)
+		}
+	}
 }
 
 // Target is one table or view to deliver, and where to.

@@ -74,14 +74,24 @@ const (
 // but a test sets it.
 type Break uint8
 
-// The rules that can be turned off, under the names of the model.
+// The rules that can be turned off.
 const (
 	BreakNothing                 Break = iota
-	BreakChangesBypassStaging          // changes-bypass-staging
-	BreakDeletesLast                   // deletes-last
-	BreakNoFencing                     // no-fencing-sink
-	BreakLiveChunkOutsideStaging       // live-chunk-in-staging
+	BreakChangesBypassStaging          // transactions between begin and end go to the visible table
+	BreakDeletesLast                   // a key that was deleted and inserted in one batch is lost
+	BreakNoFencing                     // an older process goes on writing
+	BreakLiveChunkOutsideStaging       // a live chunk on a table that another cover has staged is dropped
 )
+
+var breakNames = [...]string{"", "changes-bypass-staging", "deletes-last", "no-fencing-sink", "live-chunk-in-staging"}
+
+// String names the rule as the executable model does.
+func (b Break) String() string {
+	if int(b) < len(breakNames) {
+		return breakNames[b]
+	}
+	return fmt.Sprintf("break(%d)", uint8(b))
+}
 
 // Step is what one Batch asks of a destination, in this order, in one transaction: empty the staging of
 // Void, route the rows, show Show, sweep Sweep, store States, move the Mark.

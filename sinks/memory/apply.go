@@ -14,14 +14,15 @@ import (
 // apply is one Batch on its way into the destination.
 type apply struct {
 	transaction
-	b       *change.Batch
-	step    sinks.Step
-	fold    *sinks.Fold
-	counts  map[count]int
-	poisons map[string]int
+	b      *change.Batch
+	step   sinks.Step
+	fold   *sinks.Fold
+	counts sinks.Counts
+	events []event
 }
 
-type count struct {
+// event is one that was read; whether it counts depends on where its table's rows go.
+type event struct {
 	table string
 	op    change.Op
 }
@@ -34,7 +35,7 @@ func (s *Sink) Apply(ctx context.Context, b *change.Batch) error {
 	if st == nil {
 		return &sinks.StopError{What: fmt.Sprintf("stream %s was not prepared", b.Stream)}
 	}
-	a := &apply{transaction: transaction{s: s, name: b.Stream, st: st}, b: b, counts: map[count]int{}, poisons: map[string]int{}}
+	a := &apply{transaction: transaction{s: s, name: b.Stream, st: st}, b: b}
 	if err := a.read(ctx); err != nil { // outside the lock: it may take long
 		return err
 	}
@@ -45,7 +46,7 @@ func (s *Sink) Apply(ctx context.Context, b *change.Batch) error {
 	}
 	return a.run(a.body, func() {
 		st.mark = b.Mark
-		a.observe()
+		a.counts.Tell(s.o.Observer)
 	})
 }
 
@@ -68,7 +69,7 @@ func (a *apply) read(ctx context.Context) error {
 		if err := a.fold.Add(table, &ev); err != nil {
 			return err
 		}
-		a.counts[count{table, ev.Op}]++
+		a.events = append(a.events, event{table, ev.Op})
 	}
 	if n != a.b.Rows {
 		return fmt.Errorf("batch %d of %s announces %d events and holds %d", a.b.To, a.b.Stream, a.b.Rows, n)
@@ -92,6 +93,11 @@ func (a *apply) body() error {
 		return err
 	}
 	a.step = step
+	for _, ev := range a.events {
+		if step.Route(ev.table) != sinks.Ignore {
+			a.counts.Event(ev.table, ev.op)
+		}
+	}
 	p.mark, p.states = a.b.Mark, step.States
 	if err := a.effect("progress", func() { a.setProgress(p) }); err != nil || step.Skip {
 		return err
@@ -160,7 +166,6 @@ func (a *apply) apply(name string) error {
 	nets := a.fold.Drain(name)
 	route := a.step.Route(name)
 	if route == sinks.Ignore {
-		maps.DeleteFunc(a.counts, func(c count, _ int) bool { return c.table == name })
 		return nil
 	}
 	t := a.table(name)
@@ -244,18 +249,4 @@ func (a *apply) setStage(from string, r rows) {
 	}
 	set(r)
 	a.undo(func() { set(was) })
-}
-
-func (a *apply) observe() {
-	o := a.s.o.Observer
-	for c, n := range a.counts {
-		if o.Applied != nil {
-			o.Applied(c.table, c.op, n)
-		}
-	}
-	for t, n := range a.poisons {
-		if o.Quarantined != nil {
-			o.Quarantined(t, n)
-		}
-	}
 }

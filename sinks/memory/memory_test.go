@@ -42,6 +42,7 @@ func TestConformance(t *testing.T) {
 				}
 				return out
 			},
+			Cut: func(testing.TB) {}, // nothing to lose
 			Backup: func(testing.TB) func() {
 				backup := db.Backup()
 				return func() { db.Restore(backup) }

@@ -205,7 +205,7 @@ func (w writer) poison(n sinks.Net, reason string) error {
 	}
 	k := entryKey{w.a.name, w.from, text}
 	w.a.setEntry(k, &Entry{Stream: w.a.name, Table: w.from, Key: text, Seq: n.Seq, Reason: reason})
-	w.a.poisons[w.from]++
+	w.a.counts.Quarantined(w.from)
 	return nil
 }
 

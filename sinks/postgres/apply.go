@@ -24,14 +24,9 @@ type apply struct {
 
 	inboxes map[*target]*inbox
 	poison  []poison
-	counts  map[count]int
+	counts  sinks.Counts
 	// undo takes back what was changed in memory when the transaction does not commit.
 	undo []func()
-}
-
-type count struct {
-	table string
-	op    change.Op
 }
 
 // manner is how a batch is applied; one that fails for what is in a row goes on to the next.
@@ -82,7 +77,7 @@ func (s *Sink) Apply(ctx context.Context, b *change.Batch) error {
 
 // run applies the batch in one transaction and, once it is committed, takes its result over.
 func (a *apply) run(ctx context.Context) error {
-	a.inboxes, a.counts = map[*target]*inbox{}, map[count]int{}
+	a.inboxes = map[*target]*inbox{}
 	err := a.attempt(ctx)
 	if err == nil {
 		a.committed()
@@ -213,21 +208,10 @@ func (a *apply) body(ctx context.Context) error {
 
 func (a *apply) committed() {
 	a.st.mark, a.st.states = a.b.Mark, a.step.States
-	o := a.s.cfg.Observer
-	if o.Applied != nil {
-		for c, n := range a.counts {
-			o.Applied(c.table, c.op, n)
-		}
-	}
-	quarantined := map[string]int{}
 	for _, p := range a.poison {
-		quarantined[p.tg.From]++
+		a.counts.Quarantined(p.tg.From)
 	}
-	if o.Quarantined != nil {
-		for t, n := range quarantined {
-			o.Quarantined(t, n)
-		}
-	}
+	a.counts.Tell(a.s.cfg.Observer)
 }
 
 // fill reads the batch's rows, nets them as far as memory allows and sends them to the inboxes.
@@ -257,7 +241,7 @@ func (a *apply) read(ctx context.Context, full func(*sinks.Fold) error) (*sinks.
 		if err := fold.Add(table, &ev); err != nil {
 			return nil, err
 		}
-		a.counts[count{table, ev.Op}]++
+		a.counts.Event(table, ev.Op)
 		if fold.MemSize() > a.s.cfg.Memory {
 			if err := full(fold); err != nil {
 				return nil, err
@@ -313,7 +297,7 @@ func (a *apply) place(tg *target) place {
 // what cdc_quarantine held of keys that now have a good version or are gone.
 func (a *apply) settle(ctx context.Context, in *inbox) error {
 	tg := in.tg
-	if in.runs > 1 {
+	if in.overlap {
 		if _, err := a.s.exec(ctx, "analyze", "ANALYZE "+tg.inbox); err != nil {
 			return err
 		}

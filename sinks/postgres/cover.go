@@ -48,7 +48,7 @@ func (a *apply) chunk(ctx context.Context) error {
 	if err := a.settle(ctx, in); err != nil {
 		return err
 	}
-	if in.rows > 0 && in.runs == 1 {
+	if in.rows > 0 && !in.overlap {
 		if _, err := a.s.exec(ctx, "analyze", "ANALYZE "+tg.inbox); err != nil {
 			return err
 		}

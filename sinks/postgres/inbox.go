@@ -18,6 +18,9 @@ type inbox struct {
 	made bool // by this transaction
 	rows int  // sent; less may be left after settle
 	runs int
+	// last is the highest key sent; overlap says that a later run may have repeated a key of an earlier one.
+	last    change.Key
+	overlap bool
 	// nulls holds, per operation, the patterns of NULL key columns that occur.
 	nulls [3]map[int]bool
 }
@@ -64,6 +67,8 @@ func (a *apply) send(ctx context.Context, tg *target, nets []sinks.Net) error {
 	if err != nil {
 		return fmt.Errorf("copy %d rows of %s: %w", len(nets), tg.From, err)
 	}
+	in.overlap = in.overlap || in.runs > 0 && nets[0].Key <= in.last
+	in.last = max(in.last, nets[len(nets)-1].Key)
 	in.runs++
 	return a.s.after("copy")
 }

@@ -175,6 +175,12 @@ func (d *database) quarantine(t testing.TB) []sinktest.Quarantined {
 	return out
 }
 
+// cut ends the sinks' sessions.
+func (d *database) cut(t testing.TB) {
+	t.Helper()
+	d.run(t, d.admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'cdc/%'", d.name)
+}
+
 // backup copies the database; putting it back ends every connection, as a real restore does.
 func (d *database) backup(t testing.TB) func() {
 	t.Helper()
@@ -211,7 +217,7 @@ func TestConformance(t *testing.T) {
 		d := newDatabase(t)
 		return sinktest.Destination{
 			Open: func(t testing.TB, o sinktest.Options) sinks.Sink { return d.open(t, o) },
-			Rows: d.rows, Plant: d.plant, Quarantine: d.quarantine, Backup: d.backup,
+			Rows: d.rows, Plant: d.plant, Quarantine: d.quarantine, Cut: d.cut, Backup: d.backup,
 			Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
 				d.run(t, d.db(t), fmt.Sprintf("ALTER TABLE public.%s ADD CHECK (%s <> %s)", ident(tg.To), ident(column), literal(text)))
 			},

@@ -99,6 +99,12 @@ func (s *Sink) prepare(ctx context.Context, name string, targets []sinks.Target)
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
+	if s.streams[name] != nil { // its temporary tables go, and those of other streams are made again
+		if _, err := s.conn.Exec(ctx, "DISCARD TEMP"); err != nil {
+			return fmt.Errorf("discard temporary tables: %w", err)
+		}
+		s.forgetInboxes()
+	}
 	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		if err := s.ensureBookkeeping(ctx, tx); err != nil {
 			return err
@@ -228,17 +234,22 @@ func (s *Sink) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to %s:%d, database %s: %w", s.cfg.Host, s.cfg.Port, s.cfg.Database, redact(err))
 	}
 	s.conn, s.prepared = conn, map[string]string{}
+	s.forgetInboxes()
+	if err := s.checkServer(ctx); err != nil {
+		s.drop()
+		return err
+	}
+	return nil
+}
+
+// forgetInboxes notes that no temporary table is left in the session.
+func (s *Sink) forgetInboxes() {
 	for _, st := range s.streams {
 		st.stale = true
 		for _, tg := range st.targets {
 			tg.inboxMade = false
 		}
 	}
-	if err := s.checkServer(ctx); err != nil {
-		s.drop()
-		return err
-	}
-	return nil
 }
 
 func (s *Sink) checkServer(ctx context.Context) error {

@@ -130,7 +130,7 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 				Hint: fmt.Sprintf("add it and fill it (ALTER TABLE %s ADD COLUMN %s %s), or empty the table", tg.name, ident(c.name), c.ddl),
 			}
 		case !ok:
-			alter = append(alter, "ADD COLUMN "+ident(c.name)+" "+c.ddl+collate(collationOf(c.form)))
+			alter = append(alter, "ADD COLUMN "+ident(c.name)+" "+c.ddl+collate(c.collation))
 			continue
 		case a.notNull && c.nullable:
 			alter = append(alter, fmt.Sprintf("ALTER COLUMN %s DROP NOT NULL", ident(c.name)))

@@ -100,7 +100,7 @@ func (tg *target) setShape(t *change.Table) error {
 	}
 	tg.table, tg.columns, tg.key = t, nil, slices.Clone(t.Key)
 	tg.shapes = map[*change.Table][]int{}
-	for _, c := range t.Columns {
+	for i, c := range t.Columns {
 		if tg.Soft && strings.EqualFold(c.Name, softColumn) {
 			return &sinks.StopError{
 				What: fmt.Sprintf("%s has a column %s of its own, which soft deletes need", t.ID, c.Name),
@@ -108,18 +108,17 @@ func (tg *target) setShape(t *change.Table) error {
 			}
 		}
 		f, ddl := typeOf(c.Type)
-		tg.columns = append(tg.columns, column{name: c.Name, typ: c.Type, form: f, ddl: ddl, nullable: c.Nullable, actual: ddl, collation: collationOf(f)})
+		tg.columns = append(tg.columns, column{name: c.Name, typ: c.Type, form: f, ddl: ddl, nullable: c.Nullable, actual: ddl})
+		if f == formText && t.IsKey(i) {
+			tg.columns[i].collation = keyCollation
+		}
 	}
 	return nil
 }
 
-// collationOf is the collation of a column made for text: that of bytes, as the source's keys compare.
-func collationOf(f form) string {
-	if f == formText {
-		return `pg_catalog."C"`
-	}
-	return ""
-}
+// keyCollation is the collation of a text column of a key that is made for it: the order of bytes, as the
+// source's keys compare here.
+const keyCollation = `pg_catalog."C"`
 
 // bind takes over what the catalog says of the existing table.
 func (tg *target) bind(r *relation) {
@@ -192,10 +191,7 @@ func (tg *target) createTable() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(ident(c.name) + " " + c.ddl)
-		if col := collationOf(c.form); col != "" {
-			b.WriteString(" COLLATE " + col)
-		}
+		b.WriteString(ident(c.name) + " " + c.ddl + collate(c.collation))
 		if !c.nullable {
 			b.WriteString(" NOT NULL")
 		}

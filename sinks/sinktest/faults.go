@@ -109,6 +109,40 @@ func testKilledEverywhere(t *testing.T, b *bench) {
 	t.Logf("%d crashes at %d kinds of effects", k.crashes, len(k.steps))
 }
 
+// testLostEverywhere is the same with the connection lost at each effect; the process lives and tries again.
+func testLostEverywhere(t *testing.T, b *bench) {
+	sc := newScript(b)
+	k := &killer{steps: map[string]bool{}}
+	lose := func(step string) error {
+		if k.hook(step) != nil {
+			b.Cut(t)
+		}
+		return nil
+	}
+	s := b.openOnly(t, Options{Hook: lose})
+	if err := s.Prepare(t.Context(), b.stream, sc.targets); err != nil {
+		t.Fatal(err)
+	}
+	for done, batch := range sc.batches {
+		for k.at = 1; ; k.at += 2 {
+			k.count = 0
+			err := s.Apply(t.Context(), batch)
+			if err == nil {
+				break
+			}
+			if c := sinks.ClassOf(err); c != sinks.Retry {
+				t.Fatalf("apply %s %d, connection lost at effect %d: %v is of class %s", batch.Kind, done, k.at, err, c)
+			}
+			if k.count < k.at {
+				k.at -= 2 // lost by the time before
+			}
+		}
+		k.at = 0
+		b.checkShown(t, sc, k, done+1)
+	}
+	t.Logf("%d connections lost at %d kinds of effects", k.crashes, len(k.steps))
+}
+
 // killer is the hook of a process that dies at its at-th effect.
 type killer struct {
 	at, count, crashes int

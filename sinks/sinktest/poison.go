@@ -14,8 +14,11 @@ func testPoison(t *testing.T, b *bench) {
 	tg := target(orders())
 	b.loaded(t, Options{}, tg, order(7, "before", "7.00"), order(8, "before", "8.00"))
 	b.Refuse(t, tg, "Name", "poison")
-	quarantined := 0
-	o := Options{Observer: sinks.Observer{Quarantined: func(_ string, n int) { quarantined += n }}}
+	told, quarantined := 0, 0
+	o := Options{Observer: sinks.Observer{
+		Applied:     func(_ string, _ change.Op, n int) { told += n },
+		Quarantined: func(_ string, n int) { quarantined += n },
+	}}
 	s := b.open(t, o, tg)
 
 	var events []change.Event
@@ -41,8 +44,8 @@ func testPoison(t *testing.T, b *bench) {
 	b.want(t, tg, append(want, order(7, "before", "7.00"), order(8, "before", "8.00"))...)
 	at := func(key string) Quarantined { return Quarantined{Table: tg.From, Key: key, Seq: batch.To} }
 	b.quarantined(t, at("[100]"), at("[200]"), at("[7]"), at("[8]"))
-	if quarantined != 4 {
-		t.Errorf("the observer was told of %d keys, want 4", quarantined)
+	if quarantined != 4 || told != batch.Rows-4 {
+		t.Errorf("the observer was told of %d events applied and %d keys quarantined, want %d and 4", told, quarantined, batch.Rows-4)
 	}
 	apply(t, s, batch) // again: nothing changes
 	b.quarantined(t, at("[100]"), at("[200]"), at("[7]"), at("[8]"))

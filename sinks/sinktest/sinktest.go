@@ -32,6 +32,8 @@ type Destination struct {
 	Unique func(t testing.TB, target sinks.Target, column string)
 	// Quarantine returns the content of cdc_quarantine in order of table and key.
 	Quarantine func(t testing.TB) []Quarantined
+	// Cut ends the connections of all sinks, as a restart of the server would.
+	Cut func(t testing.TB)
 	// Backup returns a function that puts the destination back to what it is now.
 	Backup func(t testing.TB) (restore func())
 }
@@ -101,6 +103,7 @@ func Run(t *testing.T, f Factory) {
 		{"a column is added", testColumnAdded},
 		{"restored to an older state", testRestore},
 		{"killed at every step", testKilledEverywhere},
+		{"connection lost at every step", testLostEverywhere},
 		{"random histories", testRandom},
 	} {
 		t.Run(c.name, func(t *testing.T) {
