@@ -42,6 +42,10 @@ type CaptureConfig struct {
 	Observe func(Committed)
 	Paused  func(table, why string)
 	Gap     func(why string)
+	// NewID makes the ids of covers. Default: stream.RandomID.
+	NewID func() string
+	// Rules is zero outside of simulations.
+	Rules Rules
 }
 
 // Committed describes a batch of a stream that was committed.
@@ -132,6 +136,9 @@ func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader
 	}
 	if cfg.Gap == nil {
 		cfg.Gap = func(string) {}
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = stream.RandomID
 	}
 	return &Capture{cfg: cfg, src: src, places: places, chunks: chunks, asks: asks, clock: clock, w: w,
 		rows: newRowWriter(w, enc, cfg.Stream), rowsPer: map[string]int{}}
@@ -375,7 +382,7 @@ func (c *Capture) row(ctx context.Context, ev *change.Event) error {
 	u.byTable[TableOp{name, ev.Op}]++
 	for _, j := range c.jobs {
 		if j.window != nil && j.table.ID == ev.Table.ID {
-			if err := j.window.Note(ev); err != nil {
+			if err := c.note(j, ev); err != nil {
 				return err
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/etlsandbox/cdc/cdc/snapshot"
-	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/wire"
 )
@@ -22,6 +21,7 @@ type chunkJob struct {
 	after     change.Key
 	window    *snapshot.Window // from registration on
 	result    *ChunkResult     // once read
+	changed   []change.Key     // only without the rule that changed keys are rolled forward
 }
 
 // serveCovers does what is due for covers between two units and reports whether it did something.
@@ -57,7 +57,7 @@ func (c *Capture) serveAsk(ctx context.Context) (bool, error) {
 			}
 			return false, err
 		}
-		cover := change.Cover{ID: stream.RandomID(), Heal: a.Heal, For: a.Reader, Tables: names(tables), Range: a.Range}
+		cover := change.Cover{ID: c.cfg.NewID(), Heal: a.Heal, For: a.Reader, Tables: names(tables), Range: a.Range}
 		if tables, err = c.unpause(ctx, tables); err == nil {
 			err = c.begin(ctx, cover, tables, a.Floor, c.pos)
 		}
@@ -119,7 +119,7 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 		return err
 	}
 	if cover.ID == "" {
-		cover.ID = stream.RandomID()
+		cover.ID = c.cfg.NewID()
 	}
 	for _, t := range tables {
 		if c.chunks.Ordered(t) == 0 && cover.Names(t.ID.String()) {
@@ -128,6 +128,9 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 	}
 	cover.Unordered = len(cover.Whole) > 0 && len(cover.Whole) == len(cover.Tables)
 	st := c.w.State()
+	if c.cfg.Rules.off(seqAbove) {
+		floor = 0
+	}
 	seq := max(st.Seq(), floor) + 1
 	ch, err := c.ledger.begin(cover, seq, c.paused)
 	if err != nil {
@@ -303,7 +306,33 @@ func (c *Capture) tryEmit(ctx context.Context, j *chunkJob) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if len(j.changed) > 0 {
+		rows = slices.DeleteFunc(rows, func(r change.Row) bool {
+			k, err := j.table.RowKey(r)
+			return err == nil && slices.Contains(j.changed, k)
+		})
+	}
 	return true, c.emit(ctx, j, rows)
+}
+
+// note lets a chunk's window see a change.
+func (c *Capture) note(j *chunkJob, ev *change.Event) error {
+	r := c.cfg.Rules
+	switch {
+	case r.off(noRollForward):
+		return nil
+	case r.off(rollOnlyToHigh) && j.result != nil:
+		if passed, err := c.places.Contains(c.pos, j.result.High); passed || err != nil {
+			return err
+		}
+	case r.off(dropChangedKeys):
+		k, err := ev.Key()
+		if err != nil {
+			return err
+		}
+		j.changed = append(j.changed, k)
+	}
+	return j.window.Note(ev)
 }
 
 func (c *Capture) drop(j *chunkJob) {
@@ -347,6 +376,11 @@ func (c *Capture) emit(ctx context.Context, j *chunkJob, rows []change.Row) erro
 	c.unit.byTable[TableOp{name, change.Read}] = len(rows)
 	part := st.Cover
 	part.Tables, part.Whole, part.Table, part.Range, part.Unordered = nil, nil, name, j.rng, j.unordered
+	if c.cfg.Rules.off(rangesWithoutEnds) && !j.unordered {
+		if part.Range, err = between(j.table, rows); err != nil {
+			return err
+		}
+	}
 	p := wire.Progress{Kind: change.Chunk, SeqFrom: seq, SeqTo: seq, Position: c.pos, Cover: &part}
 	if err := c.commitUnit(ctx, p, ch.meta); err != nil {
 		return err

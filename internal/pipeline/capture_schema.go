@@ -49,6 +49,10 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 	}
 	if len(healed) > 0 {
 		healed = append(healed, added...)
+		if c.cfg.Rules.off(ddlThenBegin) {
+			c.waiting = append(c.waiting, Ask{Heal: true, Tables: names(healed)})
+			return c.schema(ctx, it, append(healed, followed...))
+		}
 		// The schema unit is the begin: one record, so that nothing comes between.
 		return c.begin(ctx, change.Cover{Heal: true, Tables: names(healed)}, append(healed, followed...), 0, it.Position)
 	}

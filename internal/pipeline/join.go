@@ -67,6 +67,10 @@ type JoinConfig struct {
 	Observe    func(Committed)
 	// Consumed is told the rows of each input batch by table.
 	Consumed func(byTable map[string]int)
+	// NewID makes the ids of covers. Default: stream.RandomID.
+	NewID func() string
+	// Rules is zero outside of simulations.
+	Rules Rules
 }
 
 // Join is the stage that keeps views: it reads the raw stream, writes the view stream.
@@ -92,6 +96,7 @@ type Join struct {
 	waiting []Ask
 	begins  []begun
 	at      JoinMeta
+	fixed   joiner.State // only without the rule that chunks come from the live state
 }
 
 // JoinDeps are the effects of a join stage.
@@ -128,6 +133,9 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	}
 	if cfg.Consumed == nil {
 		cfg.Consumed = func(map[string]int) {}
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = stream.RandomID
 	}
 	return &Join{cfg: cfg, engine: engine, layout: layoutOf(engine), state: d.State, newIn: d.In, newOut: d.Out, meta: d.RawMeta,
 		asker: d.Asker, asks: d.Asks, clock: d.Clock, wake: d.Wait, w: d.Writer, rows: newRowWriter(d.Writer, d.Encoder, cfg.Views)}, nil
@@ -175,7 +183,7 @@ func (j *Join) start(ctx context.Context) error {
 		return err
 	}
 	j.ledger, j.waiting, j.begins = newLedger(st.Meta.Covers), nil, nil
-	j.at = j.state.Meta()
+	j.at, j.fixed = j.state.Meta(), nil
 	why, err := j.unusable(ctx, st)
 	if err != nil {
 		return err
@@ -239,6 +247,9 @@ func (j *Join) openInput(ctx context.Context, at change.Mark) error {
 
 // replay brings the state to the goal without output: the outputs are in the view stream already.
 func (j *Join) replay(ctx context.Context, goal change.Mark) error {
+	if j.cfg.Rules.off(noStateReplay) {
+		return nil
+	}
 	for j.at.In.Offset < goal.Offset {
 		rec, err := j.in.Next(ctx)
 		if err != nil {
@@ -396,10 +407,15 @@ func (j *Join) put(ctx context.Context, last *wire.Progress, next map[string]Cov
 	if err := j.cfg.Fail("join-folded"); err != nil {
 		return err
 	}
-	if last.Kind == change.Begin {
-		if vs := j.withheldBy(last, next); len(vs) > 0 {
-			return j.begin(ctx, change.Cover{Heal: true, Tables: vs}, 0, m, b)
-		}
+	var vs []string
+	switch late := j.cfg.Rules.off(viewBeginAtRawBegin); {
+	case last.Kind == change.Begin && !late:
+		vs = j.withheldBy(last, next)
+	case last.Kind == change.End && late:
+		vs = j.releasedBy(next)
+	}
+	if len(vs) > 0 {
+		return j.begin(ctx, change.Cover{Heal: true, Tables: vs}, 0, m, b)
 	}
 	if err := j.w.Begin(ctx); err != nil {
 		return err
@@ -454,6 +470,17 @@ func (j *Join) withheldBy(p *wire.Progress, next map[string]Covering) []string {
 				vs = append(vs, pl.Name)
 				break
 			}
+		}
+	}
+	return vs
+}
+
+// releasedBy names the views that are withheld before a raw end and not behind it.
+func (j *Join) releasedBy(next map[string]Covering) []string {
+	var vs []string
+	for _, pl := range j.cfg.Plans {
+		if j.withheld(j.at.Covering, pl.Name) && !j.withheld(next, pl.Name) {
+			vs = append(vs, pl.Name)
 		}
 	}
 	return vs

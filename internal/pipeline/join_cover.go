@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/joiner"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/wire"
@@ -50,7 +49,7 @@ func (j *Join) fill(ctx context.Context) (bool, error) {
 			}
 		}
 		j.waiting = j.waiting[1:]
-		cover := change.Cover{ID: stream.RandomID(), Heal: a.Heal, For: a.Reader, Tables: slices.Clone(a.Tables), Range: a.Range}
+		cover := change.Cover{ID: j.cfg.NewID(), Heal: a.Heal, For: a.Reader, Tables: slices.Clone(a.Tables), Range: a.Range}
 		if err := j.begin(ctx, cover, a.Floor, j.at, nil); err != nil {
 			return false, err
 		}
@@ -65,9 +64,12 @@ func (j *Join) fill(ctx context.Context) (bool, error) {
 // begin writes the begin of a cover of views, together with what else moves the state to m.
 func (j *Join) begin(ctx context.Context, cover change.Cover, floor change.Seq, m JoinMeta, b *folded) error {
 	if cover.ID == "" {
-		cover.ID = stream.RandomID()
+		cover.ID = j.cfg.NewID()
 	}
 	st := j.w.State()
+	if j.cfg.Rules.off(seqAbove) {
+		floor = 0
+	}
 	seq := max(st.Seq(), floor) + 1
 	ch, err := j.ledger.begin(cover, seq, nil)
 	if err != nil {
@@ -101,6 +103,11 @@ func (j *Join) begin(ctx context.Context, cover change.Cover, floor change.Seq, 
 		return err
 	}
 	j.ledger = ch.next
+	if j.cfg.Rules.off(chunksFromStateAtBegin) {
+		if j.fixed, _, err = j.state.Read(); err != nil {
+			return err
+		}
+	}
 	j.begins = append(j.begins, begun{cover, seq, j.w.State().Mark.Offset})
 	if len(j.begins) > 64 {
 		j.begins = j.begins[1:]
@@ -127,7 +134,7 @@ func (j *Join) nextChunk() (st *wire.CoverState, name string, ok bool) {
 				continue // done, or its view is gone
 			}
 			complete = false
-			if !j.withheld(j.at.Covering, name) {
+			if !j.withheld(j.at.Covering, name) || j.cfg.Rules.off(chunksBeforeRawEnd) {
 				return st, name, true
 			}
 		}
@@ -159,6 +166,9 @@ func (j *Join) chunk(ctx context.Context, st *wire.CoverState, name string) erro
 	state, release, err := j.state.Read()
 	if err != nil {
 		return err
+	}
+	if j.fixed != nil {
+		state = j.fixed
 	}
 	c, err := j.engine.Scan(state, name, gap, joiner.ScanOptions{Rows: j.cfg.ChunkRows, Limit: j.cfg.Memory, Scratch: j.cfg.Scratch})
 	if err != nil {
