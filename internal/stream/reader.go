@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -327,10 +328,11 @@ func (r *Reader) FindBegin(ctx context.Context, since int64, tables []string, fl
 	if err != nil {
 		return nil, since, fmt.Errorf("find the end of %s: %w", topic, err)
 	}
-	if r.cfg.Rules.off(adoptOldBegin) || since > bounds[0].End {
-		since = 0 // in the second case the log was replaced: all of it was written after the asking began
+	if r.cfg.Rules.off(adoptOldBegin) {
+		since = 0
 	}
-	from = max(since, bounds[0].Start)
+	// If the log was cut meanwhile, what comes now gets lower offsets.
+	from = max(min(since, bounds[0].End), bounds[0].Start)
 	err = scan(ctx, r.log, topic, from, bounds[0].Stable, func(e *Entry) error {
 		p, err := decodeProgress(topic, e)
 		if err != nil {
@@ -341,8 +343,11 @@ func (r *Reader) FindBegin(ctx context.Context, since int64, tables []string, fl
 		}
 		return nil
 	})
+	if errors.Is(err, ErrGone) { // cut while it was read
+		return nil, from, nil
+	}
 	if err != nil {
-		return nil, since, err
+		return nil, from, err
 	}
 	return b, max(from, bounds[0].Stable), nil
 }

@@ -22,7 +22,7 @@ import (
 // Topic says what a topic has to be.
 type Topic struct {
 	Name string
-	// For is what the topic is for, in messages: "table sakila.rental".
+	// For is what the topic is for, in messages: "table shop.orders".
 	For        string
 	Partitions int32
 	Compact    bool
