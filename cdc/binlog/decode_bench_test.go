@@ -69,13 +69,13 @@ func BenchmarkDecode(b *testing.B) {
 	const perEvent = 100
 	body := benchEvent(perEvent)
 	var d decoder
-	find := func(uint64) *plan { return p }
+	plans := map[uint64]*plan{1: p}
+	var r rows
 	b.ReportAllocs()
 	b.ResetTimer()
 	n := 0
 	for n < b.N {
-		r, err := openRows(evWriteRows1, body, find)
-		if err != nil {
+		if err := r.open(evWriteRows1, body, plans); err != nil {
 			b.Fatal(err)
 		}
 		for {

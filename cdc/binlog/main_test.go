@@ -43,7 +43,7 @@ type fixture struct {
 func newFixture(t *testing.T, s *testenv.MySQLServer) *fixture {
 	t.Helper()
 	f := &fixture{T: t, server: s, db: s.CreateDatabase(t)}
-	f.filter = cdc.Filter{Table: func(id change.TableID) bool { return id.DB == f.db }}
+	f.filter = inDatabase(f.db)
 	f.src = openSource(t, config(s))
 	db, err := s.Open(f.db)
 	if err != nil {
@@ -185,4 +185,9 @@ func text(es []change.Event) []string {
 		out = append(out, fmt.Sprintf("%s %s %v %v", e.Op, e.Table.ID.Name, e.Before, e.After))
 	}
 	return out
+}
+
+// inDatabase captures one database.
+func inDatabase(db string) cdc.Filter {
+	return cdc.Filter{Table: func(id change.TableID) bool { return id.DB == db }}
 }

@@ -85,7 +85,7 @@ type Reader struct {
 	paused  map[change.TableID]bool
 	plans   map[uint64]*plan
 	dec     decoder
-	rows    *rows
+	rows    rows   // of the event being read; without a plan there is none
 	queue   []Item // items that are due after the one just returned
 
 	server   string
@@ -190,7 +190,7 @@ func (r *Reader) Position() change.Position {
 
 // Buffered reports whether something of the log is at hand, so that Next need not wait for the server.
 func (r *Reader) Buffered() bool {
-	return r.rows != nil || len(r.queue) > 0 || r.inner != nil || r.in.buffered()
+	return r.rows.plan != nil || len(r.queue) > 0 || r.inner != nil || r.in.buffered()
 }
 
 // Bytes is the size of the events read so far.
@@ -262,7 +262,7 @@ func (r *Reader) step(ctx context.Context) (Item, error) {
 			}
 			return item, nil
 		}
-		if r.rows != nil {
+		if r.rows.plan != nil {
 			if item, ok, err := r.nextRow(); ok || err != nil {
 				return item, err
 			}
@@ -289,12 +289,12 @@ func (r *Reader) nextRow() (Item, bool, error) {
 	var bad *cdc.ValueError
 	switch {
 	case errors.As(err, &bad):
-		r.rows = nil
+		r.rows.plan = nil
 		return r.pause(p.id, err), true, nil
 	case err != nil:
 		return Item{}, false, fmt.Errorf("read rows of %s at %s:%d: %w", p.id, r.file, r.start, err)
 	case !more:
-		r.rows = nil
+		r.rows.plan = nil
 		return Item{}, false, nil
 	case p.table == nil || p.broken != nil:
 		r.tx.Filtered++

@@ -88,12 +88,13 @@ type rows struct {
 // errPartial says that a row image lacks columns.
 var errPartial = errors.New("the log carries partial rows: set binlog_row_image=FULL on the source, in its configuration and in every session that changes it")
 
-// openRows reads the head of a rows event; find returns the plan of a table id. A nil result without
+// open reads the head of a rows event, whose plan is among those given. A nil plan afterwards without
 // error is an event that carries no rows.
-func openRows(typ byte, body []byte, find func(id uint64) *plan) (*rows, error) {
+func (r *rows) open(typ byte, body []byte, plans map[uint64]*plan) error {
+	*r = rows{}
 	e, ok := rowsEventOf(typ)
 	if !ok {
-		return nil, fmt.Errorf("event type %d is no rows event: %w", typ, cdc.ErrCorrupt)
+		return fmt.Errorf("event type %d is no rows event: %w", typ, cdc.ErrCorrupt)
 	}
 	c := cursor{b: body}
 	id := c.uint48()
@@ -103,39 +104,39 @@ func openRows(typ byte, body []byte, find func(id uint64) *plan) (*rows, error) 
 	}
 	n := c.packed()
 	if c.bad {
-		return nil, errShort
+		return errShort
 	}
 	if id == dummyTable {
-		return nil, nil
+		return nil
 	}
-	p := find(id)
+	p := plans[id]
 	if p == nil {
-		return nil, fmt.Errorf("rows of table number %d without its table map: %w", id, cdc.ErrCorrupt)
+		return fmt.Errorf("rows of table number %d without its table map: %w", id, cdc.ErrCorrupt)
 	}
 	if n != len(p.fields) {
-		return nil, fmt.Errorf("rows of %s have %d columns, their table map %d: %w", p.id, n, len(p.fields), cdc.ErrCorrupt)
+		return fmt.Errorf("rows of %s have %d columns, their table map %d: %w", p.id, n, len(p.fields), cdc.ErrCorrupt)
 	}
 	whole := full(c.take((n+7)/8), n)
 	if e.op == change.Update {
 		whole = full(c.take((n+7)/8), n) && whole
 	}
 	if c.bad {
-		return nil, errShort
+		return errShort
 	}
-	r := &rows{plan: p, op: e.op, b: c.b}
+	*r = rows{plan: p, op: e.op, b: c.b}
 	if flags&flagNoForeignKeys != 0 {
 		r.flags = change.NoForeignKeys
 	}
 	if !whole {
-		return r, errPartial
+		return errPartial
 	}
 	if e.compressed {
 		var err error
 		if r.b, err = inflate(c.b); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // full reports whether all n columns are in a bitmap.

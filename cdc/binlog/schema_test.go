@@ -157,11 +157,14 @@ func TestColumnsLeftOut(t *testing.T) {
 		f := newFixture(t, s)
 		f.filter.Column = func(_ change.TableID, c string) bool { return !strings.HasPrefix(c, "x") }
 		f.exec("CREATE TABLE a (x1 GEOMETRY, id INT PRIMARY KEY, x2 JSON, v INT, x3 VARCHAR(10))")
-		from, ls := f.current(), f.layouts()
-		r := f.openWith(from, ls)
-		f.exec(`INSERT INTO a VALUES (POINT(1, 2), 1, '{"a": 1}', 10, 'secret')`, "ALTER TABLE a MODIFY x3 VARCHAR(500), DROP COLUMN x2",
-			"INSERT INTO a VALUES (NULL, 2, 20, REPEAT('s', 300))", "ALTER TABLE a ADD COLUMN x4 INT AFTER id", "INSERT INTO a VALUES (NULL, 3, 1, 30, NULL)")
-		if d := cmp.Diff([]string{"c a [] [1 10]", "c a [] [2 20]", "c a [] [3 30]"}, story(f.until(r, f.current()))); d != "" {
+		r := f.open(f.current())
+		var got []string
+		for _, q := range []string{`INSERT INTO a VALUES (POINT(1, 2), 1, '{"a": 1}', 10, 'secret')`, "ALTER TABLE a MODIFY x3 VARCHAR(500), DROP COLUMN x2",
+			"INSERT INTO a VALUES (NULL, 2, 20, REPEAT('s', 300))", "ALTER TABLE a ADD COLUMN x4 INT AFTER id", "INSERT INTO a VALUES (NULL, 3, 1, 30, NULL)"} {
+			f.exec(q)
+			got = append(got, story(f.until(r, f.current()))...)
+		}
+		if d := cmp.Diff([]string{"c a [] [1 10]", "c a [] [2 20]", "c a [] [3 30]"}, got); d != "" {
 			t.Error(d)
 		}
 	})

@@ -320,8 +320,9 @@ func FuzzRows(f *testing.F) {
 			if p.broken != nil {
 				continue
 			}
-			r, err := openRows(typ, event, func(uint64) *plan { return p })
-			if err != nil || r == nil {
+			var r rows
+			id, err := tableID(event)
+			if err != nil || r.open(typ, event, map[uint64]*plan{id: p}) != nil || r.plan == nil {
 				continue
 			}
 			var d decoder

@@ -46,32 +46,31 @@ func (r *Reader) openRows(h header, body []byte) (Item, bool, error) {
 	if r.tx == nil {
 		return Item{}, false, r.fail(cdc.ErrCorrupt, "rows outside a transaction", "")
 	}
-	rows, err := openRows(h.typ, body, func(id uint64) *plan { return r.plans[id] })
+	err := r.rows.open(h.typ, body, r.plans)
 	if err != nil && !errors.Is(err, errPartial) {
 		return Item{}, false, fmt.Errorf("read rows at %s:%d: %w", r.file, r.start, err)
 	}
-	if rows == nil {
+	p := r.rows.plan
+	if p == nil {
 		return Item{}, false, nil
 	}
-	p := rows.plan
 	reason := p.broken
 	if reason == nil && err != nil && p.table != nil {
 		reason = fmt.Errorf("rows of %s: %w", p.id, err)
 	}
 	if err != nil || p.uncountable {
-		rows = nil // not even their number is known
+		r.rows.plan = nil // not even their number is known
+	} else if p.table != nil {
+		r.rows.origin = r.origin()
 	}
-	if rows != nil {
-		rows.origin = r.origin()
-	}
-	if r.rows = rows; reason == nil {
+	if reason == nil {
 		return Item{}, false, nil
 	}
 	item := r.pause(p.id, reason)
-	if rows != nil {
+	if r.rows.plan != nil {
 		for _, q := range r.plans { // the plans were made again: go on with the one that passes over
 			if q.id == p.id && bytes.Equal(q.raw, p.raw) {
-				rows.plan = q
+				r.rows.plan = q
 			}
 		}
 	}
