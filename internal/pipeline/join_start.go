@@ -1,0 +1,146 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/etlsandbox/cdc/internal/stream"
+	"github.com/etlsandbox/cdc/schemas/change"
+)
+
+// start checks both Marks and replays, "state only", what the view stream already holds.
+func (j *Join) start(ctx context.Context) error {
+	// Asking begins here: a begin that capture writes while this stage starts answers already.
+	since, err := j.newIn(change.Mark{}).EndOffset(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := j.w.Start(ctx)
+	if err != nil {
+		return err
+	}
+	j.ledger, j.waiting, j.begins = newLedger(st.Meta.Covers), nil, nil
+	j.at, j.fixed = j.state.Meta(), nil
+	why, err := j.unusable(ctx, st)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return j.rebuild(ctx, since)
+	}
+	if err := j.openInput(ctx, j.at.In); err != nil {
+		return err
+	}
+	switch err := j.replay(ctx, *st.Newest.Input); {
+	case errors.Is(err, stream.ErrGone), errors.Is(err, errReplay):
+		return j.rebuild(ctx, since)
+	case err != nil:
+		return err
+	}
+	m := j.at
+	m.Out = st.Mark
+	return j.write(m, nil)
+}
+
+var errReplay = errors.New("the state is ahead of the view stream")
+
+// unusable says why the state cannot go on from where it stands; "" when it can.
+func (j *Join) unusable(ctx context.Context, st *stream.State) (string, error) {
+	switch {
+	case st.Fresh:
+		return "the view stream begins anew", nil
+	case j.at.In.IsZero():
+		return "the state is empty", nil
+	case j.at.Layout != j.layout:
+		return "the views read other tables or columns than the state holds", nil
+	case st.Newest.Input == nil:
+		return "the view stream's newest record names no input", nil
+	case j.at.Out.Incarnation != 0 && (j.at.Out.Incarnation != st.Incarnation || j.at.Out.Offset > st.Mark.Offset):
+		return "the state is ahead of the view stream, or of another incarnation", nil
+	case j.at.In.Offset > st.Newest.Input.Offset || j.at.In.Incarnation != st.Newest.Input.Incarnation:
+		return "the state is ahead of the view stream's input", nil
+	}
+	if j.at.Out.IsZero() {
+		return "", nil
+	}
+	if _, err := j.newOut(j.at.Out).Peek(ctx); errors.Is(err, stream.ErrGone) {
+		return err.Error(), nil
+	} else if err != nil {
+		return "", err
+	}
+	return "", nil
+}
+
+func (j *Join) openInput(ctx context.Context, at change.Mark) error {
+	j.in = j.newIn(at)
+	j.shapes = newShapes(j.cfg.Raw)
+	m, err := j.meta(ctx)
+	if err != nil {
+		return err
+	}
+	j.shapes.load(m)
+	return nil
+}
+
+// replay brings the state to the goal without output: the outputs are in the view stream already.
+func (j *Join) replay(ctx context.Context, goal change.Mark) error {
+	if j.cfg.Rules.off(noStateReplay) {
+		return nil
+	}
+	for j.at.In.Offset < goal.Offset {
+		rec, err := j.in.Next(ctx)
+		if err != nil {
+			return err
+		}
+		b, m, err := j.fold(ctx, []*stream.Record{rec}, []string{})
+		if err != nil {
+			return err
+		}
+		err = j.write(m, b)
+		if err = errors.Join(err, b.close()); err != nil {
+			return err
+		}
+		if err := j.cfg.Fail("join-replay"); err != nil {
+			return err
+		}
+	}
+	if j.at.In.ID != goal.ID {
+		return errReplay
+	}
+	return nil
+}
+
+// rebuild starts over from a cover: it asks until it sees a begin that was written after it began to ask,
+// which was when the progress topic ended at since.
+func (j *Join) rebuild(ctx context.Context, since int64) error {
+	if err := j.state.Reset(); err != nil {
+		return err
+	}
+	j.at = JoinMeta{Covering: map[string]Covering{}, Layout: j.layout}
+	if err := j.openInput(ctx, change.Mark{}); err != nil {
+		return err
+	}
+	b, err := await(ctx, j.in, j.asker, j.wake, Ask{Reader: JoinReader, Tables: j.tableNames(), Heal: true, Since: since}, j.cfg.AskEvery)
+	if err != nil {
+		return err
+	}
+	j.in.Adopt(b)
+	return j.cfg.Fail("join-adopted")
+}
+
+// await asks again and again until a begin answers, and returns it.
+func await(ctx context.Context, in *stream.Reader, asker Asker, wait func(context.Context, time.Duration) error, a Ask, every time.Duration) (*stream.Begin, error) {
+	from := a.Since
+	for {
+		b, next, err := in.FindBegin(ctx, from, a.Tables, a.Floor)
+		if err != nil || b != nil {
+			return b, err
+		}
+		from = next
+		asker.Ask(a)
+		if err := wait(ctx, every); err != nil {
+			return nil, err
+		}
+	}
+}
