@@ -342,6 +342,29 @@ func TestIncarnation(t *testing.T) {
 	}
 }
 
+// A begin from before the asking began is not taken.
+func TestOldBegin(t *testing.T) {
+	w := newWorld(t)
+	wr := w.started("a")
+	first := w.begin(wr, "")
+	w.changes(wr, 1, 1)
+	old, err := stream.Without("adopt-old-begin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rules, found := range map[stream.Rules]bool{0: false, old: true} {
+		r := w.reader(first, func(c *stream.ReaderConfig) { c.Rules = rules })
+		since, err := r.EndOffset(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, from, err := r.FindBegin(t.Context(), since, []string{"a"}, 0)
+		if err != nil || (b != nil) != found || from < since {
+			t.Errorf("rules %b: found %+v, %v; next from %d", rules, b, err, from)
+		}
+	}
+}
+
 func TestCoverForAnother(t *testing.T) {
 	w := newWorld(t)
 	wr := w.started("a")
