@@ -12,6 +12,7 @@ type rowCache struct {
 	mu           sync.Mutex
 	young, old   map[string]change.Row
 	bytes        int // of young
+	oldBytes     int
 	limit        int // of both, in bytes
 	hits, misses uint64
 }
@@ -49,7 +50,7 @@ func (c *rowCache) add(key string, row change.Row) {
 	c.young[key] = row
 	c.bytes += rowOverhead + len(key) + row.MemSize()
 	if c.bytes > c.limit/2 {
-		c.old, c.young, c.bytes = c.young, nil, 0
+		c.old, c.oldBytes, c.young, c.bytes = c.young, c.bytes, nil, 0
 	}
 }
 
@@ -62,5 +63,5 @@ func (c *rowCache) drop(key []byte) {
 func (c *rowCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.young, c.old, c.bytes = nil, nil, 0
+	c.young, c.old, c.bytes, c.oldBytes = nil, nil, 0, 0
 }

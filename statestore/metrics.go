@@ -1,5 +1,7 @@
 package statestore
 
+import "github.com/cockroachdb/pebble/v2"
+
 // Metrics says how the store is. Sizes are in bytes.
 type Metrics struct {
 	DiskBytes      uint64
@@ -18,10 +20,10 @@ type Metrics struct {
 // Metrics returns the store's figures; zero after a failure. It may be called from any goroutine until
 // Close begins.
 func (s *Store) Metrics() Metrics {
-	if s.failure() != nil {
+	var m *pebble.Metrics
+	if err := s.do(func() error { m = s.db.Metrics(); return nil }); err != nil {
 		return Metrics{}
 	}
-	m := s.db.Metrics()
 	s.rows.mu.Lock()
 	defer s.rows.mu.Unlock()
 	return Metrics{
@@ -30,7 +32,7 @@ func (s *Store) Metrics() Metrics {
 		BlockHits:      m.BlockCache.Hits,
 		BlockMisses:    m.BlockCache.Misses,
 		MemTables:      m.MemTable.Size,
-		RowCache:       int64(s.rows.bytes),
+		RowCache:       int64(s.rows.bytes + s.rows.oldBytes),
 		RowCacheHits:   s.rows.hits,
 		RowCacheMisses: s.rows.misses,
 		ReadAmp:        m.ReadAmp(),

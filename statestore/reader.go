@@ -43,14 +43,21 @@ func (r *Reader) Close() error {
 	if r.base == nil {
 		return nil
 	}
-	err := r.base.Close()
-	for _, it := range append(r.points, r.idle...) {
-		if it != nil {
-			err = errors.Join(err, it.Close())
-		}
-	}
+	all := append(append([]*pebble.Iterator{r.base}, r.points...), r.idle...)
 	r.base, r.points, r.idle = nil, nil, nil
 	r.s.readers--
+	if r.s.failure() != nil {
+		return nil // told by the call that met it; Pebble's locks may be held for good
+	}
+	err := r.s.do(func() error {
+		var err error
+		for _, it := range all {
+			if it != nil {
+				err = errors.Join(err, it.Close())
+			}
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("close reader of the state: %w", err)
 	}

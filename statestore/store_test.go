@@ -381,3 +381,45 @@ func TestScratch(t *testing.T) {
 		}
 	}
 }
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, vfs.NewMem())
+	mustConfigure(t, s, layout([]int{0, 1}, "name"))
+	b := s.NewBatch()
+	put(t, b, 1, "a")
+	mustCommit(t, b)
+	content(t, s)
+	content(t, s)
+	m := s.Metrics()
+	if m.RowCacheHits == 0 || m.RowCacheMisses == 0 || m.RowCache == 0 || m.MemTables == 0 || m.DiskBytes == 0 {
+		t.Errorf("metrics %+v", m)
+	}
+	s.fail(errors.New("disk on fire"))
+	if m := s.Metrics(); m != (Metrics{}) {
+		t.Errorf("metrics after a failure: %+v", m)
+	}
+	if _, err := s.Read(); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "disk on fire") {
+		t.Errorf("Read after a failure: %v", err)
+	}
+	if err := s.Sync(); !errors.Is(err, ErrFailed) {
+		t.Errorf("Sync after a failure: %v", err)
+	}
+	mustClose(t, s)
+}
+
+// TestReaderLeak: a reader that is left open is an error of Close, not a hang or a crash.
+func TestReaderLeak(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, vfs.NewMem())
+	r, err := s.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err == nil {
+		t.Error("Close with an open reader succeeded")
+	}
+	mustClose(t, r)
+	mustClose(t, r)
+	mustClose(t, s)
+}
