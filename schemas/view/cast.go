@@ -26,7 +26,7 @@ func newCastInt(arg node, unsigned bool) (node, error) {
 	if unsigned {
 		t, name = typeUint, "UNSIGNED"
 	}
-	if i := arg.info(); !i.isExact() {
+	if i := arg.info(); !i.isExact() && i.class != classBit {
 		return nil, refuse(numberWayOut(i), "CAST of %s to an integer is not exact", describe(arg))
 	}
 	if unsigned && arg.info().class == classDecimal {

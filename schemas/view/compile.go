@@ -225,6 +225,8 @@ func checkSelect(sel *ast.SelectStmt) error {
 	switch {
 	case sel.Kind != ast.SelectStmtKindSelect:
 		return refuse("write SELECT", "TABLE and VALUES are not supported")
+	case sel.SelectStmtOpts != nil && hasModifier(sel.SelectStmtOpts):
+		return refuse("leave it out", "modifiers of SELECT mean nothing here")
 	case sel.With != nil:
 		return refuse("write the tables in FROM", "WITH is not supported")
 	case sel.Distinct:
@@ -247,6 +249,10 @@ func checkSelect(sel *ast.SelectStmt) error {
 		return refuse("leave them out", "hints mean nothing here")
 	}
 	return nil
+}
+
+func hasModifier(o *ast.SelectStmtOpts) bool {
+	return o.SQLBigResult || o.SQLBufferResult || o.SQLSmallResult || o.CalcFoundRows || o.StraightJoin || !o.SQLCache || o.Priority != 0
 }
 
 // selectList compiles the output columns, infers the key and adds hidden key columns.

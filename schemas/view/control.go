@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -76,7 +77,7 @@ func newIf(cond, yes, no node) (node, error) {
 
 func newNullIf(a, b node) (node, error) {
 	eq, err := newComparison("=", a, b)
-	if err != nil {
+	if err := errors.Join(err, plainResult(a)); err != nil {
 		return nil, err
 	}
 	if a.info().isTemporal() {
@@ -88,7 +89,7 @@ func newNullIf(a, b node) (node, error) {
 	}
 	out := *a.info()
 	out.isLit, out.lit, out.null = false, change.Value{}, true
-	out.text = callText("NULLIF", []node{a, b})
+	out.text, out.ascii = callText("NULLIF", []node{a, b}), out.ascii && b.info().ascii
 	none := newLiteral(change.NullValue(), typeNull, "NULL")
 	return &choice{out, []node{eq}, []node{none}, a}, nil
 }
@@ -147,11 +148,11 @@ func newCase(value node, when, then []node, otherwise node) (node, error) {
 // unify gives several results one type, converting each where needed.
 func unify(args []node) (base, []node, error) {
 	out := *args[0].info()
-	if err := whole(args[0]); err != nil {
+	if err := errors.Join(whole(args[0]), plainResult(args[0])); err != nil {
 		return out, nil, err
 	}
 	for _, n := range args[1:] {
-		if err := whole(n); err != nil {
+		if err := errors.Join(whole(n), plainResult(n)); err != nil {
 			return out, nil, err
 		}
 		next, err := unifyTwo(&out, n.info())
@@ -177,6 +178,14 @@ func unify(args []node) (base, []node, error) {
 	return out, conv, nil
 }
 
+// plainResult refuses what can only be selected as it is.
+func plainResult(n node) error {
+	if i := n.info(); i.class >= classBit {
+		return refuse("select the column as it is", "%s of type %s cannot be one of several results", i.text, i.typ.Name)
+	}
+	return nil
+}
+
 func textBranch(n node) error {
 	if n.info().class == classNull {
 		return nil
@@ -191,8 +200,6 @@ func unifyTwo(a, b *base) (base, error) {
 		return *b, nil
 	case b.class == classNull:
 		return *a, nil
-	case a.class == classOpaque || b.class == classOpaque:
-		return *a, refuse("select the column as it is", "%s of type %s cannot be one of several results", a.text, a.typ.Name)
 	case a.isNumber() && b.isNumber():
 		return unifyNumbers(a, b)
 	case a.class == classBytes && b.class == classBytes:
@@ -239,6 +246,7 @@ func unifyTemporals(a, b *base) (base, error) {
 func unifyNumbers(a, b *base) (base, error) {
 	out := *a
 	out.digits = max(a.digits, b.digits)
+	out.unsigned = a.isUnsigned() && b.isUnsigned()
 	out.natural, out.unsure, out.mixed = a.isNatural() && b.isNatural(), a.unsure || b.unsure, a.mixed || b.mixed
 	switch {
 	case a.class == classDouble || b.class == classDouble:

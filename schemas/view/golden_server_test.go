@@ -30,6 +30,11 @@ var goldenColumns = []struct {
 	{"d1", "DECIMAL(10,2)", []string{"0.00", "1.50", "-1.50", "99999999.99", "2.45", "0.01", "NULL", "-0.05", "7.00", "10.00", "100.00"}},
 	{"d2", "DECIMAL(20,6)", []string{"0.000000", "1.500000", "-2.499999", "123456789.123456", "0.000001", "NULL", "3.000000", "0.500000"}},
 	{"d3", "DECIMAL(5,0)", []string{"0", "1", "-7", "99999", "NULL", "3", "12"}},
+	{"d4", "DECIMAL(8,3) UNSIGNED", []string{"0.000", "1.500", "99999.999", "0.010", "NULL"}},
+	{"n1", "SMALLINT UNSIGNED", []string{"0", "1", "65535", "NULL", "13"}},
+	{"n2", "MEDIUMINT", []string{"0", "1", "-8388608", "8388607", "NULL"}},
+	{"k1", "BIT(8)", []string{"0", "1", "255", "NULL", "3"}},
+	{"k2", "BIT(1)", []string{"0", "1", "NULL"}},
 	{"f1", "DOUBLE", []string{"0", "1.5", "-2.25", "1e10", "NULL", "3", "0.1"}},
 	{"f2", "FLOAT", []string{"0", "1.5", "-2.25", "NULL", "3", "1024"}},
 	{"g1", "VARCHAR(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", goldenStrings},
@@ -41,6 +46,7 @@ var goldenColumns = []struct {
 	{"l1", "VARCHAR(30) CHARACTER SET latin1 COLLATE latin1_swedish_ci", latinStrings},
 	{"l2", "VARCHAR(30) CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL", latinStrings[1:]},
 	{"l3", "VARCHAR(30) CHARACTER SET latin1 COLLATE latin1_bin", latinStrings},
+	{"c1", "CHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", goldenStrings},
 	{"e1", "ENUM('a','B','c d','é') CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", []string{"'a'", "'B'", "'c d'", "'é'", "NULL"}},
 	{"e2", "ENUM('B','A') CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", []string{"'B'", "'A'", "NULL"}},
 	{"e3", "SET('a','B','c') CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", []string{"'a'", "'a,B'", "''", "NULL", "'B,c'"}},
@@ -156,7 +162,7 @@ func ddlType(ddl string) change.Type {
 	}
 	var t change.Type
 	switch name {
-	case "varchar":
+	case "varchar", "char":
 		t = columnType("varchar(" + arg + "," + coll + ")")
 	case "text":
 		t = columnType("text")
@@ -167,7 +173,10 @@ func ddlType(ddl string) change.Type {
 	default:
 		t = columnType(strings.ToLower(words[0]))
 		if len(words) > 1 && words[1] == "UNSIGNED" {
-			t.Kind, t.Unsigned = change.Uint, true
+			t.Unsigned = true
+			if t.Kind == change.Int {
+				t.Kind = change.Uint
+			}
 		}
 	}
 	if coll != "" {

@@ -52,8 +52,10 @@ func newArith(op string, l, r node) (node, error) {
 		}
 		out.class, out.typ = classDouble, change.Type{Kind: change.Double, Name: "double"}
 		return &doubleArith{out, op, l, r}, nil
+	case op == opSub && a.isUnsigned() && b.isUnsigned() && (a.class == classDecimal || b.class == classDecimal):
+		return nil, refuse("CAST one to DECIMAL(p,s)", "MySQL takes the difference of two unsigned decimals for unsigned")
 	case op == opInt || op != opDiv && a.class != classDecimal && b.class != classDecimal:
-		unsigned := a.class == classUint || op != opMod && b.class == classUint
+		unsigned := a.isUnsigned() || op != opMod && b.isUnsigned()
 		out.class, out.typ, out.digits = classInt, typeInt, 20
 		out.mixed = a.mixed || b.mixed
 		out.unsure, out.natural = a.unsure || b.unsure, op != opSub && a.isNatural() && b.isNatural()
@@ -64,6 +66,8 @@ func newArith(op string, l, r node) (node, error) {
 	}
 	return newDecArith(op, l, r, out)
 }
+
+func (b *base) isUnsigned() bool { return b.unsigned || b.class == classUint }
 
 // isNatural reports whether a number cannot be negative.
 func (b *base) isNatural() bool { return b.natural || b.class == classUint }
@@ -98,6 +102,7 @@ func newDecArith(op string, l, r node, out base) (node, error) {
 			out.text, digits+scale, scale, maxDecimalDigits, maxDecimalScale)
 	}
 	out.class, out.typ, out.digits = classDecimal, typeDecimal(digits, scale), digits
+	out.unsigned = a.isUnsigned() && b.isUnsigned()
 	out.negativeZero = op == opMod && a.class != classUint
 	out.loose = out.loose || a.loose || b.loose
 	return &decArith{out, op, l, r}, nil
@@ -332,7 +337,7 @@ func newNegation(arg node) (node, error) {
 	}
 	out := *i
 	out.text = "-(" + i.text + ")"
-	out.lit, out.isLit, out.natural, out.unsure = change.Value{}, false, false, false
+	out.lit, out.isLit, out.natural, out.unsure, out.unsigned = change.Value{}, false, false, false, false
 	switch i.class {
 	case classInt, classUint:
 		out.typ, out.class, out.digits = typeInt, classInt, 20

@@ -112,7 +112,7 @@ func comparatorOf(l, r node) (comparator, node, node, error) {
 	switch {
 	case a.class == classDouble && b.isNumber() || b.class == classDouble && a.isNumber():
 		return comparator{kind: cmpDouble}, l, r, nil
-	case a.isExact() && b.isExact():
+	case (a.isExact() || a.class == classBit) && (b.isExact() || b.class == classBit):
 		if a.class == classDecimal || b.class == classDecimal {
 			return comparator{kind: cmpDecimal}, l, r, nil
 		}
@@ -279,7 +279,7 @@ func whole(n node) error {
 // condition refuses what the servers would convert to a number first.
 func condition(n node) error {
 	i := n.info()
-	if !i.isNumber() {
+	if !i.isCondition() {
 		return refuse("write a comparison: "+n.String()+" <> ...", "%s is used as a condition", describe(n))
 	}
 	return whole(n)

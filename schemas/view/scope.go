@@ -132,6 +132,7 @@ func (s *scope) columnNode(input, col int) *column {
 	c := src.table.Columns[col]
 	s.used[ref{input, col}] = true
 	out := base{typ: c.Type, class: classOf(c.Type), text: quoteName(src.alias) + "." + quoteName(c.Name), der: derNumeric, ascii: true}
+	out.unsigned = c.Type.Unsigned
 	out.null = (c.Nullable || src.left) && !s.notNull[ref{input, col}]
 	switch out.class {
 	case classInt, classUint:

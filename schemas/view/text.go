@@ -29,7 +29,7 @@ func textOperand(n node) error {
 		return refuse("leave the NULL out", "NULL as an operand of a text function")
 	case i.class == classDouble:
 		return refuse("CAST it to DECIMAL where it is stored", "%s: the text of a floating point number is not exact", describe(n))
-	case i.class == classOpaque:
+	case i.class == classOpaque || i.class == classBit:
 		return refuse("select the column as it is", "%s of type %s has no text form here", n.String(), i.typ.Name)
 	case i.quotient || i.negativeZero:
 		return whole(n)
@@ -222,7 +222,7 @@ func newTrim(arg, cut node, sides trimSide) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.typ.Charset, out.typ.Collation, out.der, out.ascii = t.charset, t.collation, t.der, i.ascii
+	out.typ.Charset, out.typ.Collation, out.der, out.ascii = t.charset, t.collation, t.der, i.ascii && cut.info().ascii
 	out.null = arg.Nullable() || cut.Nullable()
 	out.text = "TRIM(" + words[sides] + cut.String() + " FROM " + arg.String() + ")"
 	return &trim{out, arg, cut, sides}, nil

@@ -22,11 +22,12 @@ const (
 	classTime                  // TIME
 	classDatetime              // DATETIME and TIMESTAMP (the session's time zone is UTC)
 	classYear                  // YEAR
-	classOpaque                // BIT, JSON, spatial and whatever else: selected as they are, nothing more
+	classBit                   // BIT: a number in comparisons and conditions, bytes as text
+	classOpaque                // JSON, spatial and whatever else: selected as they are, nothing more
 )
 
 var classNames = [...]string{
-	"null", "int", "uint", "decimal", "double", "string", "enum", "bytes", "date", "time", "datetime", "year", "opaque",
+	"null", "int", "uint", "decimal", "double", "string", "enum", "bytes", "date", "time", "datetime", "year", "bit", "opaque",
 }
 
 func (c class) String() string { return classNames[c] }
@@ -38,7 +39,7 @@ func classOf(t change.Type) class {
 		return classInt
 	case change.Uint:
 		if t.Name == "bit" {
-			return classOpaque
+			return classBit
 		}
 		return classUint
 	case change.Decimal:
@@ -105,6 +106,8 @@ type base struct {
 	// natural marks an integer that cannot be negative; unsure one that MySQL 9 takes for unsigned and
 	// others for signed (YEAR): with it, a result that may be negative is out of range on one of them.
 	natural, unsure bool
+	// unsigned is the servers' flag of numbers: a column's, and that of operators over two unsigned ones.
+	unsigned bool
 	// mixed marks an integer that comes from a signed and an unsigned one: a DECIMAL on MariaDB.
 	mixed bool
 	// lit is the value of a literal.
@@ -135,6 +138,9 @@ func (b *base) isText() bool { return b.class == classString || b.class == class
 func (b *base) isExact() bool {
 	return b.class == classInt || b.class == classUint || b.class == classDecimal
 }
+
+// isCondition reports whether the servers take the value for a truth value without converting it.
+func (b *base) isCondition() bool { return b.isNumber() || b.class == classBit }
 
 func (b *base) isNumber() bool { return b.isExact() || b.class == classDouble }
 
