@@ -238,6 +238,9 @@ func (a *apply) read(ctx context.Context, full func(*sinks.Fold) error) (*sinks.
 		if a.step.Route(table) == sinks.Ignore {
 			continue
 		}
+		if err := a.follow(ctx, a.st.targets[table], ev.Table); err != nil {
+			return nil, err
+		}
 		if err := fold.Add(table, &ev); err != nil {
 			return nil, err
 		}
@@ -252,6 +255,21 @@ func (a *apply) read(ctx context.Context, full func(*sinks.Fold) error) (*sinks.
 		return nil, &sinks.RetryError{Reason: "read", Err: fmt.Errorf("the batch announces %d events and holds %d", a.b.Rows, n)}
 	}
 	return fold, nil
+}
+
+// follow takes over the shape of rows that hold a column which the target does not know: the stream's tail
+// may be older, or newer, than the shape that the sink was prepared with.
+func (a *apply) follow(ctx context.Context, tg *target, shape *change.Table) error {
+	_, err := tg.mapping(shape)
+	switch {
+	case !errors.Is(err, errUnknownColumn):
+		return err
+	case a.manner == small:
+		return errAgain
+	case a.inboxes[tg] != nil:
+		return &sinks.StopError{What: fmt.Sprintf("rows of %s change their shape within a batch", shape.ID), Err: err, Hint: "resync the table"}
+	}
+	return a.evolve(ctx, tg, shape)
 }
 
 func (a *apply) drain(ctx context.Context, fold *sinks.Fold) error {

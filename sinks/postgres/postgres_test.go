@@ -245,6 +245,61 @@ func TestTablesOfOthers(t *testing.T) {
 	}
 }
 
+// TestTwoStreams: one sink delivers two streams, each with its own place.
+func TestTwoStreams(t *testing.T) {
+	d := newDatabase(t)
+	s := d.open(t, sinktest.Options{Reader: "n"})
+	a, tg := &writer{}, simpleTarget()
+	a.shown(t, s, tg)
+	b, other := &writer{}, simpleTarget()
+	other.To = "Others"
+	if err := s.Prepare(t.Context(), "s2", []sinks.Target{other}); err != nil {
+		t.Fatal(err)
+	}
+	for _, batch := range []*change.Batch{
+		b.batch(change.Begin, &change.Cover{ID: "b", Heal: true, Tables: []string{other.From}}), b.batch(change.End, &change.Cover{ID: "b"}),
+		b.inserts(other.Table, 1, 1500, func(int) string { return "other" }),
+	} {
+		batch.Stream = "s2"
+		mustApply(t, s, batch, a.inserts(tg.Table, int(batch.To), 1500, func(int) string { return "first" }))
+	}
+	if err := s.Prepare(t.Context(), "s", []sinks.Target{tg}); err != nil { // one of them again, as after an error
+		t.Fatal(err)
+	}
+	last := b.inserts(other.Table, 1, 2000, func(int) string { return "other" })
+	last.Stream = "s2"
+	mustApply(t, s, last, a.inserts(tg.Table, 1, 2000, func(int) string { return "first" }))
+	for stream, want := range map[string]change.Mark{"s": a.mark, "s2": b.mark} {
+		if got, err := s.Applied(t.Context(), stream); err != nil || got != want {
+			t.Errorf("stream %s is at %s (error %v), want %s", stream, got, err, want)
+		}
+	}
+	if n, m := len(d.rows(t, tg)), len(d.rows(t, other)); n != 2000 || m != 2000 {
+		t.Errorf("%d and %d rows, want 2000 each", n, m)
+	}
+}
+
+// TestStagingDropped: a table whose staging somebody dropped waits for a new cover.
+func TestStagingDropped(t *testing.T) {
+	d := newDatabase(t)
+	s := d.open(t, sinktest.Options{Reader: "n"})
+	w, tg := &writer{}, simpleTarget()
+	w.shown(t, s, tg)
+	shown := w.mark
+	mustApply(t, s, w.batch(change.Begin, &change.Cover{ID: "b", Heal: true, Tables: []string{tg.From}}))
+	d.run(t, d.db(t), `DROP TABLE "cdc_stage_Simples"`)
+	if err := s.Apply(t.Context(), w.inserts(tg.Table, 1, 1, func(int) string { return "x" })); sinks.ClassOf(err) != sinks.Stop {
+		t.Fatalf("%v, want a stop", err)
+	}
+	if err := s.Prepare(t.Context(), "s", []sinks.Target{tg}); err != nil {
+		t.Fatal(err)
+	}
+	states, err := s.Boundaries(t.Context(), "s")
+	if err != nil || states[tg.From] != (sinks.TableState{Phase: sinks.Waiting, Boundary: shown}) {
+		t.Fatalf("%+v (error %v), want waiting at %s", states, err, shown)
+	}
+}
+
 func TestDuplicateKeysOfOthers(t *testing.T) {
 	d := newDatabase(t)
 	tg := simpleTarget()

@@ -24,6 +24,8 @@ func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 		}
 		if fresh {
 			st.states[from] = sinks.TableState{Phase: sinks.Waiting}
+		} else if err := s.checkStage(ctx, tx, st, from); err != nil {
+			return err
 		}
 		if st.targets[from].quarantined, err = s.anyQuarantined(ctx, tx, st.name, from); err != nil {
 			return err
@@ -35,6 +37,20 @@ func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 	}
 	st.staging.Freeze(owned, st.mark, st.states)
 	return s.storeStates(ctx, st.name, was, st.states)
+}
+
+// checkStage has a table wait for a new cover whose staging table somebody dropped.
+func (s *Sink) checkStage(ctx context.Context, tx pgx.Tx, st *stream, from string) error {
+	state := st.states[from]
+	if state.Phase != sinks.Staged && state.Phase != sinks.Held && state.Phase != sinks.Noting {
+		return nil
+	}
+	tg := st.targets[from]
+	rel, err := s.lookup(ctx, tx, tg.schema, tg.stageN)
+	if err == nil && rel == nil {
+		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
+	}
+	return err
 }
 
 // owned returns the source tables whose destination tables carry the stream's mark.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -157,6 +158,9 @@ func (tg *target) nullableKey() bool {
 	return slices.ContainsFunc(tg.key, func(c int) bool { return tg.columns[c].nullable })
 }
 
+// errUnknownColumn says that rows hold a column which the target's shape lacks.
+var errUnknownColumn = errors.New("a column is unknown")
+
 // mapping returns, for each column of the target, its index in rows of the given shape, or -1.
 func (tg *target) mapping(shape *change.Table) ([]int, error) {
 	if m, ok := tg.shapes[shape]; ok {
@@ -170,10 +174,7 @@ func (tg *target) mapping(shape *change.Table) ([]int, error) {
 	}
 	for _, c := range shape.Columns {
 		if tg.table.Column(c.Name) < 0 {
-			return nil, &sinks.StopError{
-				What: fmt.Sprintf("rows of %s hold a column %s that the stream has not announced", shape.ID, c.Name),
-				Hint: "resync the table",
-			}
+			return nil, fmt.Errorf("%w: %s of %s", errUnknownColumn, c.Name, shape.ID)
 		}
 	}
 	if len(tg.shapes) > 16 {

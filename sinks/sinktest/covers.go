@@ -356,6 +356,26 @@ func testColumnAdded(t *testing.T, b *bench) {
 	b.want(t, tg, row)
 }
 
+// testColumnGone prepares a sink with the shape of tomorrow while the stream's tail still has the old one.
+func testColumnGone(t *testing.T, b *bench) {
+	old := target(orders())
+	s := b.loaded(t, Options{}, old, order(1, "one", "1.00"), order(2, "two", "2.00"))
+	narrow := *old.Table
+	narrow.Columns = append(narrow.Columns[:1:1], narrow.Columns[2:]...)
+	narrow.Version++
+	tg := old
+	tg.Table = &narrow
+	s = b.open(t, Options{}, tg)
+	apply(t, s, b.changes(update(old.Table, order(2, "two", "2.00"), order(2, "zwei", "2.50")), insert(old.Table, order(3, "three", "3.00"))))
+	row := func(id int64, amount string) change.Row {
+		return change.Row{change.IntValue(id), change.DecimalValue(amount)}
+	}
+	b.want(t, tg, row(1, "1.00"), row(2, "2.50"), row(3, "3.00"))
+	b.load(t, s, tg, row(1, "1.00"), row(2, "2.50"), row(4, "4.00"))
+	apply(t, s, b.changes(update(&narrow, row(4, "4.00"), row(4, "4.50"))))
+	b.want(t, tg, row(1, "1.00"), row(2, "2.50"), row(4, "4.50"))
+}
+
 func testRestore(t *testing.T, b *bench) {
 	tg := target(orders())
 	s := b.loaded(t, Options{}, tg, order(1, "one", "1.00"))

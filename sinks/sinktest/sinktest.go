@@ -101,6 +101,7 @@ func Run(t *testing.T, f Factory) {
 		{"soft delete", testSoftDelete},
 		{"a target that was not delivered for a while", testTargetReturns},
 		{"a column is added", testColumnAdded},
+		{"a column is gone", testColumnGone},
 		{"restored to an older state", testRestore},
 		{"killed at every step", testKilledEverywhere},
 		{"connection lost at every step", testLostEverywhere},
