@@ -52,6 +52,8 @@ type Field struct {
 	Name string
 	// Column is its index in Table.Columns, or -1 if it is not captured.
 	Column int
+	// Fraction is the number of digits of a temporal column's fraction of a second.
+	Fraction int
 }
 
 // At returns the layout that the table had when its shape was stored, given what it is now: columns that
@@ -66,7 +68,7 @@ func (l *Layout) At(stored *change.Table) *Layout {
 			seen++
 		}
 		if column >= 0 || f.Column < 0 {
-			old.Fields = append(old.Fields, Field{Name: f.Name, Column: column})
+			old.Fields = append(old.Fields, Field{Name: f.Name, Column: column, Fraction: f.Fraction})
 		}
 	}
 	if seen == len(stored.Columns) {
@@ -209,7 +211,7 @@ func (c *catalog) columns(ctx context.Context, conn *sql.Conn) error {
 		if l == nil {
 			continue
 		}
-		field := Field{Name: r[2].String, Column: -1}
+		field := Field{Name: r[2].String, Column: -1, Fraction: number(r[9])}
 		if c.filter.HasColumn(id, field.Name) {
 			d := Declared{
 				Name: strings.ToLower(r[3].String), Full: r[4].String,

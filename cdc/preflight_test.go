@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/etlsandbox/cdc/cdc"
+	"github.com/etlsandbox/cdc/cdc/binlog"
 	"github.com/etlsandbox/cdc/internal/testenv"
 )
 
@@ -84,6 +85,28 @@ func TestPreflightGrants(t *testing.T) {
 		cfg := config(s)
 		cfg.ServerID = open(t, config(s)).Server().ServerID
 		wantFinding(t, preflight(t, cfg, inDatabase(db)), "server-id", cdc.SeverityError, "source.server_id")
+	})
+}
+
+func TestPreflightServerIDInUse(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
+		src := open(t, config(s))
+		from, err := src.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := binlog.Open(t.Context(), src, binlog.Options{From: from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		cfg := config(s)
+		cfg.ServerID = src.Config().ServerID
+		wantFinding(t, preflight(t, cfg, cdc.Filter{}), "server-id-in-use", cdc.SeverityError, "source.server_id")
+		cfg.ServerID++
+		if f, ok := preflight(t, cfg, cdc.Filter{})["server-id-in-use"]; ok {
+			t.Errorf("another id: %v", f)
+		}
 	})
 }
 

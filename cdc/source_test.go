@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/etlsandbox/cdc/cdc"
+	"github.com/etlsandbox/cdc/cdc/binlog"
 	"github.com/etlsandbox/cdc/internal/testenv"
 )
 
@@ -170,11 +171,36 @@ func TestTLS(t *testing.T) {
 				if (cipher == "") != c.open {
 					t.Errorf("cipher %q", cipher)
 				}
+				readLog(t, s, src)
 			})
 		}
 	}
 	t.Run("mariadb", func(t *testing.T) { run(t, testenv.NewMariaDB(t, args...)) })
 	t.Run("mysql", func(t *testing.T) { run(t, testenv.NewMySQL(t, args...)) })
+}
+
+// readLog reads a transaction from the log.
+func readLog(t *testing.T, s *testenv.MySQLServer, src *cdc.Source) {
+	t.Helper()
+	from, err := src.Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, s, "mysql", "CREATE DATABASE beside", "DROP DATABASE beside")
+	r, err := binlog.Open(t.Context(), src, binlog.Options{From: from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		item, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Kind == binlog.Commit {
+			return
+		}
+	}
 }
 
 func TestTLSSettings(t *testing.T) {

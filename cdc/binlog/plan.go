@@ -68,7 +68,7 @@ type plan struct {
 	zero   cdc.ZeroDates
 	// broken says why rows of a captured table cannot be read; the table is to be paused.
 	broken error
-	// uncountable says that a column has an unknown type: even the number of rows is unknown.
+	// uncountable says that a column has a type of unknown size: even the number of rows is unknown.
 	uncountable bool
 }
 
@@ -78,7 +78,7 @@ func compile(m *tableMap, l *cdc.Layout, zero cdc.ZeroDates) *plan {
 	for i, c := range m.columns {
 		op, n, ok := skipping(c.typ, c.meta)
 		p.fields[i] = field{op: op, n: n, column: -1, name: c.name}
-		p.uncountable = p.uncountable || !ok
+		p.uncountable = p.uncountable || !ok || l == nil && oldTemporal(c.typ)
 	}
 	if l == nil {
 		return p
@@ -98,10 +98,38 @@ func compile(m *tableMap, l *cdc.Layout, zero cdc.ZeroDates) *plan {
 		f.column = column
 		p.fields[i] = f
 	}
+	if err := oldFractions(m, l); err != nil {
+		p.broken = err
+	}
 	if p.uncountable {
 		p.broken = fmt.Errorf("table %s: a column left out has a type that this build does not know", l.Table.ID)
 	}
 	return p
+}
+
+// oldTemporal reports whether a type is a temporal one of the layout before 5.6. MariaDB stores fractions
+// with it, whose size the table map does not tell.
+func oldTemporal(typ byte) bool {
+	return typ == typeTime || typ == typeDatetime || typ == typeTimestamp
+}
+
+// oldFractions refuses tables with fractions of a second in the old layout, captured or not: what lies
+// behind them in a row could not be found.
+func oldFractions(m *tableMap, l *cdc.Layout) error {
+	for i, c := range m.columns {
+		if !oldTemporal(c.typ) {
+			continue
+		}
+		at := i
+		if c.name != "" {
+			at = fieldIndex(l.Fields, c.name)
+		}
+		if at >= 0 && at < len(l.Fields) && l.Fields[at].Fraction > 0 {
+			return fmt.Errorf("column %s.%s is stored in MariaDB's old format for fractions of a second, whose size the log does not tell: rebuild the table under mysql56_temporal_format=ON with  ALTER TABLE … FORCE: %w",
+				l.Table.ID, l.Fields[at].Name, cdc.ErrUnsupported)
+		}
+	}
+	return nil
 }
 
 // match finds for each captured column its place in the log's rows: by name if the log has names, else
@@ -236,10 +264,7 @@ func compileColumn(m mapped, signs bool, c *change.Column) (field, error) {
 	case change.Date:
 		f.op, compiled = opDate, m.typ == typeDate || m.typ == typeNewDate
 	case change.Time, change.Datetime, change.Timestamp:
-		var err error
-		if compiled, err = f.temporal(m, c); err != nil {
-			return f, err
-		}
+		compiled = f.temporal(m, c)
 	case change.String, change.Bytes:
 		var err error
 		if compiled, err = f.text(m, c); err != nil {
@@ -277,7 +302,7 @@ func (f *field) integer(m mapped, c *change.Column) bool {
 	return c.Type.Name != "bit"
 }
 
-func (f *field) temporal(m mapped, c *change.Column) (bool, error) {
+func (f *field) temporal(m mapped, c *change.Column) bool {
 	modern := map[change.Kind]byte{change.Time: typeTime2, change.Datetime: typeDatetime2, change.Timestamp: typeTimestamp2}
 	old := map[change.Kind]byte{change.Time: typeTime, change.Datetime: typeDatetime, change.Timestamp: typeTimestamp}
 	ops := map[change.Kind][2]op{
@@ -286,15 +311,12 @@ func (f *field) temporal(m mapped, c *change.Column) (bool, error) {
 	switch m.typ {
 	case modern[c.Type.Kind]:
 		f.op = ops[0]
-		return f.scale == int(m.meta) && f.scale <= 6, nil
+		return f.scale == int(m.meta) && f.scale <= 6
 	case old[c.Type.Kind]:
-		if f.scale > 0 {
-			return false, fmt.Errorf("is stored in MariaDB's old format for fractions of a second, which the log does not describe: rebuild the table under mysql56_temporal_format=ON with  ALTER TABLE … FORCE: %w", cdc.ErrUnsupported)
-		}
 		f.op = ops[1]
-		return true, nil
+		return true
 	}
-	return false, nil
+	return false
 }
 
 func (f *field) text(m mapped, c *change.Column) (bool, error) {

@@ -291,6 +291,9 @@ func (r *Reader) nextRow() (Item, bool, error) {
 	case errors.As(err, &bad):
 		r.rows.plan = nil
 		return r.pause(p.id, err), true, nil
+	case err != nil && p.table == nil:
+		r.rows.plan = nil // not ours, and not to be counted
+		return Item{}, false, nil
 	case err != nil:
 		return Item{}, false, fmt.Errorf("read rows of %s at %s:%d: %w", p.id, r.file, r.start, err)
 	case !more:

@@ -191,7 +191,7 @@ func (r *Reader) addColumns(ctx context.Context, l *cdc.Layout, c ddl.Change) ([
 				return r.unsupported(l, fmt.Sprintf("ADD COLUMN %s AFTER %s: no such column", col.Name, col.After), ""), nil
 			}
 		}
-		fields = slices.Insert(fields, at, cdc.Field{Name: now.Fields[i].Name, Column: now.Fields[i].Column})
+		fields = slices.Insert(fields, at, now.Fields[i])
 		if now.Fields[i].Column >= 0 {
 			captured, refill = true, refill || col.Filled
 		}

@@ -73,6 +73,9 @@ func (r *Reader) openRows(h header, body []byte) (Item, bool, error) {
 				r.rows.plan = q
 			}
 		}
+		if r.rows.plan.uncountable {
+			r.rows.plan = nil
+		}
 	}
 	return item, true, nil
 }

@@ -80,7 +80,8 @@ type Origin struct {
 // a 64-bit offset, and the identity of the server that they belong to. It is a place, not a number:
 // Seq counts units.
 type Position struct {
-	// Server identifies the source: server_uuid of MySQL; of MariaDB, which has none, "".
+	// Server identifies the source: server_uuid of MySQL; of MariaDB, which has none, what package cdc
+	// puts together (cdc.Server.Identity).
 	Server string `json:"server,omitempty"`
 	GTID   string `json:"gtid,omitempty"`
 	File   string `json:"file,omitempty"`
