@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		if os.Getenv(fullDisk) != "" {
 			run = crampedDaemon
 		}
+		if n, err := strconv.Atoi(os.Getenv(fill)); err == nil {
+			run = func(dir string) error { return fillDaemon(dir, n) }
+		}
 		if n, err := strconv.Atoi(os.Getenv(floodSize)); err == nil {
 			run = func(dir string) error { return flood(dir, n) }
 		}
