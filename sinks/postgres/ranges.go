@@ -79,6 +79,10 @@ func (tg *target) beyond(p *part, b sinks.Bound, above bool) string {
 		}
 		cond = fmt.Sprintf("%s OR (%s AND (%s))", strict, equal, cond)
 	}
+	// What the first column says alone, the index can serve.
+	if first := tg.columns[tg.key[0]]; !b.Values[0].IsNull() && (above || !first.nullable) {
+		cond = fmt.Sprintf("%s %s= %s AND (%s)", names[0], op, params[0], cond)
+	}
 	return cond
 }
 
