@@ -2,7 +2,10 @@ package view
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -141,5 +144,94 @@ func TestCompileCustomerOrderFlat(t *testing.T) {
 	}
 	if got := p.Inputs[0].Columns; len(got) != 4 {
 		t.Errorf("columns of rental %v: return_date is not read", got)
+	}
+}
+
+// TestShippedViews compiles every view of the repository, also where the tables have the default collations
+// of newer servers: nothing in them compares text.
+func TestShippedViews(t *testing.T) {
+	files, err := filepath.Glob("../views/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no views: %v", err)
+	}
+	for _, collation := range []string{"utf8mb4_general_ci", "utf8mb4_0900_ai_ci", "utf8mb4_uca1400_ai_ci"} {
+		cat := sakila()
+		for _, tab := range cat {
+			for i := range tab.Columns {
+				if tab.Columns[i].Type.Collation != "" {
+					tab.Columns[i].Type.Collation = collation
+				}
+			}
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Compile(file, string(text), cat); err != nil {
+				t.Errorf("under %s: %v", collation, err)
+			}
+		}
+	}
+}
+
+// TestHash: the same text over the same columns is the same view; another text, column type or key is not.
+func TestHash(t *testing.T) {
+	const text = "CREATE VIEW v AS SELECT n.id, n.name FROM node n"
+	hash := func(text string, cat catalog) string {
+		p, err := Compile("v.sql", text, cat)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Hash
+	}
+	base := hash(text, refusedCatalog())
+	unread := refusedCatalog()
+	unread["shop.node"] = table("shop.node", "extra json?", "*id int", "parent_id int?", "name varchar(20)?")
+	if hash(text, unread) != base {
+		t.Error("a column that the view does not read changes its hash")
+	}
+	wider := refusedCatalog()
+	wider["shop.node"] = table("shop.node", "*id int", "parent_id int?", "name varchar(30)?")
+	key := refusedCatalog()
+	key["shop.node"] = table("shop.node", "*id int", "*parent_id int", "name varchar(20)?")
+	for what, got := range map[string]string{
+		"text": hash(text+" WHERE n.id > 1", refusedCatalog()), "type": hash(text, wider), "key": hash(text, key),
+	} {
+		if got == base {
+			t.Errorf("another %s, but the same hash", what)
+		}
+	}
+}
+
+// TestConcurrentEval: a plan is used by several goroutines at once (run with -race).
+func TestConcurrentEval(t *testing.T) {
+	p, err := Compile("customer_order_flat.sql", customerOrderFlat, sakila())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tuple := benchTuple(p)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				if v, err := p.Select[1].Eval(tuple); err != nil || v != change.StringValue("PHILIP CAUSEY") {
+					t.Errorf("customer name %s, %v", v, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestAbsentColumn: a value that was not transmitted is an error, never NULL.
+func TestAbsentColumn(t *testing.T) {
+	p, err := Compile("v.sql", "CREATE VIEW v AS SELECT id, COALESCE(name, '-') AS name FROM node", refusedCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := change.Row{change.IntValue(1), change.NullValue(), change.AbsentValue()}
+	if v, err := p.Select[1].Eval(Tuple{row}); err == nil {
+		t.Errorf("an Absent value gives %s", v)
 	}
 }

@@ -163,6 +163,11 @@ func (d dec) mul(o dec) dec {
 func (d dec) quo(o dec, scale int) dec {
 	// d.c*10^-ds / (o.c*10^-os) = (d.c * 10^(scale+os-ds) / o.c) * 10^-scale
 	up := scale + o.scale - d.scale
+	if d.big == nil && o.big == nil && up >= 0 && up < len(pow10Table) {
+		if n, ok := mulInt64(d.small, pow10Table[up]); ok && n != math.MinInt64 {
+			return dec{small: n / o.small, scale: scale}
+		}
+	}
 	num, den := d.bigCoef(), o.bigCoef()
 	if up >= 0 {
 		num = new(big.Int).Mul(num, bigPow10(up))
