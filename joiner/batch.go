@@ -378,6 +378,7 @@ func (b *Batch) load(t *table, n *entry) error {
 
 func (b *Batch) loadedAs(n *entry, row change.Row) {
 	n.old, n.loaded = row, true
+	b.mem += row.MemSize()
 	if n.check != unchecked {
 		if !agrees(n.check, n.before, row) {
 			b.stats.Mismatches++

@@ -2,6 +2,7 @@ package joiner
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -195,20 +196,44 @@ func (b *Batch) follow(c *cascade, by []int, before, after change.Row, depth int
 	if depth >= maxCascadeDepth {
 		return fmt.Errorf("more than %d nested actions", maxCascadeDepth)
 	}
-	children, err := b.childrenOf(c, old)
-	if err != nil {
-		return err
+	page := b.e.childPage
+	if action == change.Cascade && after != nil && b.sameJoin(c, old, new) {
+		page = math.MaxInt // they are found under the new values as well: one pass, or it would not end
 	}
-	for _, row := range children {
-		if err := b.act(c, row, new, action, after == nil, depth); err != nil {
+	for {
+		children, err := b.childrenOf(c, old, page)
+		if err != nil {
+			return err
+		}
+		for _, row := range children {
+			if err := b.act(c, row, new, action, after == nil, depth); err != nil {
+				return err
+			}
+		}
+		if len(children) < page {
+			return nil
+		}
+		if err := b.spillIfFull(); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// childrenOf returns the child rows, as they stand in the batch, that refer to the given parent values.
-func (b *Batch) childrenOf(c *cascade, parent change.Row) ([]change.Row, error) {
+// childPage is how many children are held at once (Engine.childPage, save in tests); those that were
+// acted upon are not found again.
+const childPage = 50_000
+
+// sameJoin reports whether the index cannot tell the parent's values before and after.
+func (b *Batch) sameJoin(c *cascade, old, new change.Row) bool {
+	x := c.access.index
+	was, had := x.appendLookup(b.joinOld[:0], old, c.access.from)
+	is, has := x.appendLookup(b.joinBuf[:0], new, c.access.from)
+	b.joinOld, b.joinBuf = was, is
+	return had == has && string(was) == string(is)
+}
+
+// childrenOf returns up to limit child rows, as they stand in the batch, that refer to the parent values.
+func (b *Batch) childrenOf(c *cascade, parent change.Row, limit int) ([]change.Row, error) {
 	var rows []change.Row
 	f := newFinder(&c.access, func(_ *entry, row change.Row) bool {
 		for i, x := range c.columns {
@@ -217,7 +242,7 @@ func (b *Batch) childrenOf(c *cascade, parent change.Row) ([]change.Row, error) 
 			}
 		}
 		rows = append(rows, row)
-		return true
+		return len(rows) < limit
 	})
 	f.b = b
 	_, err := f.find(parent, true)

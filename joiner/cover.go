@@ -68,7 +68,6 @@ func (b *Batch) loadRange(t *table, r change.KeyRange) error {
 	return b.state.Rows(t.slot, []byte(r.Lo), hi, func(key []byte, row change.Row) bool {
 		n := b.entry(t, key)
 		if !n.loaded {
-			b.mem += row.MemSize()
 			b.loadedAs(n, row)
 		}
 		return true

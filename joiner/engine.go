@@ -30,8 +30,9 @@ type Engine struct {
 	byName   map[string]*viewState
 	cascades []Cascade
 	// watched are the foreign keys to tables that no view reads.
-	watched map[change.TableID][]*cascade
-	stats   Stats
+	watched   map[change.TableID][]*cascade
+	childPage int
+	stats     Stats
 }
 
 // Stats counts what the engine met; Batch.Stats has the counts of one batch.
@@ -117,7 +118,7 @@ type access struct {
 
 // New prepares an engine for the plans. Tables are matched by their id; plans must agree on a table's shape.
 func New(plans []*view.Plan) (*Engine, error) {
-	e := &Engine{byID: map[change.TableID]*table{}, byName: map[string]*viewState{}}
+	e := &Engine{byID: map[change.TableID]*table{}, byName: map[string]*viewState{}, childPage: childPage}
 	for _, p := range plans {
 		if e.byName[p.Name] != nil {
 			return nil, fmt.Errorf("prepare view %s: there are two views of this name", p.Name)

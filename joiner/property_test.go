@@ -68,6 +68,7 @@ func newHarness(seed int64) (*harness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, w.describe())
 	}
+	e.SetChildPage(1 + w.r.Intn(3))
 	h := &harness{world: w, e: e, src: oracle.NewSource(w.shapes), state: memstate.New(), folded: map[string]map[change.Key]change.Row{}}
 	if w.r.Intn(2) == 0 {
 		h.opts.Limit = 200 + w.r.Intn(3000)

@@ -1,0 +1,4 @@
+package joiner
+
+// SetChildPage makes cascades go on in pages of n children.
+func (e *Engine) SetChildPage(n int) { e.childPage = n }
