@@ -112,15 +112,24 @@ func (s *Source) Layout(ctx context.Context, f Filter, id change.TableID) (*Layo
 }
 
 // settle waits until a statement on the table that is in the log is in the catalog too: reading the
-// table waits for the lock that the statement holds until then.
+// table waits for the lock that the statement holds until then. It does not wait for long, because a
+// later statement may be queueing for the lock behind a session that never ends.
 func (s *Source) settle(ctx context.Context, id change.TableID) error {
-	rows, err := s.db.QueryContext(ctx, "SELECT 1 FROM "+QuoteTable(id)+" LIMIT 0")
+	conn, err := s.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer Discard(conn)
+	if _, err := conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = 10"); err != nil {
+		return Classify("look at table "+id.String(), err)
+	}
+	rows, err := conn.QueryContext(ctx, "SELECT 1 FROM "+QuoteTable(id)+" LIMIT 0")
 	if err == nil {
 		err = errors.Join(rows.Err(), rows.Close())
 	}
 	var server *ServerError
 	if err = Classify("look at table "+id.String(), err); errors.As(err, &server) || errors.Is(err, ErrAccess) {
-		return nil // no such table, or no right to it: the catalog says more
+		return nil // no such table, no right to it, or a wait too long: the catalog says more
 	}
 	return err
 }

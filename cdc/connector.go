@@ -24,5 +24,14 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
+	// A chunk may take longer than the server allows statements in general: MariaDB's name, and MySQL's.
+	for _, q := range []string{"SET SESSION max_statement_time = 0", "SET SESSION max_execution_time = 0"} {
+		const unknownVariable = 1193
+		if _, err := exec.ExecContext(ctx, q, nil); err != nil {
+			if code, _, ok := serverError(err); !ok || code != unknownVariable {
+				return nil, errors.Join(err, conn.Close())
+			}
+		}
+	}
 	return conn, nil
 }

@@ -290,18 +290,14 @@ func (r *Reader) taggedGTID(body []byte, tx *Transaction) error {
 }
 
 func (r *Reader) mariaGTID(h header, body []byte, tx *Transaction) error {
-	const (
-		standalone = 1
-		prepared   = 0x40
-		completed  = 0x80
-	)
+	const standalone = 1
 	c := cursor{b: body}
 	g := gtid.MariaDBID{Seq: c.uint64(), Domain: c.uint32(), Server: h.server}
 	flags := c.byte()
 	if c.bad {
 		return errShort
 	}
-	r.next = nextGTID{set: true, maria: g, isMaria: true, xaBranch: flags&(prepared|completed) != 0}
+	r.next = nextGTID{set: true, maria: g, isMaria: true}
 	r.open = flags&standalone == 0
 	tx.GTID = g.String()
 	return nil

@@ -23,6 +23,12 @@ func onBoth(t *testing.T, f func(t *testing.T, s *testenv.MySQLServer)) {
 	t.Run("mysql", func(t *testing.T) { f(t, testenv.MySQL(t)) })
 }
 
+// onAll is onBoth with the oldest MySQL, whose rows carry no names.
+func onAll(t *testing.T, f func(t *testing.T, s *testenv.MySQLServer)) {
+	onBoth(t, f)
+	t.Run("mysql57", func(t *testing.T) { f(t, testenv.MySQL57(t)) })
+}
+
 func config(s *testenv.MySQLServer) cdc.Config {
 	return cdc.Config{
 		Host: s.Host, Port: s.Port, User: s.User, Heartbeat: time.Second,

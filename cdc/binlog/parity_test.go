@@ -135,7 +135,7 @@ func manyMembers(n int) string {
 // same value, and the log's keys must equal the snapshot's.
 func TestParity(t *testing.T) {
 	cases := append(append(append(integerCases(), numberCases()...), temporalCases()...), textCases()...)
-	onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
+	onAll(t, func(t *testing.T, s *testenv.MySQLServer) {
 		f := newFixture(t, s)
 		f.exec("SET sql_mode = 'ALLOW_INVALID_DATES'", "SET NAMES utf8mb4", "SET time_zone = '+00:00'")
 		for i, c := range cases {

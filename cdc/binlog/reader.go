@@ -110,13 +110,12 @@ type Reader struct {
 
 // nextGTID is the transaction being read, to be added to the set at its end.
 type nextGTID struct {
-	set      bool
-	uuid     string
-	tag      string
-	n        int64
-	maria    gtid.MariaDBID
-	isMaria  bool
-	xaBranch bool
+	set     bool
+	uuid    string
+	tag     string
+	n       int64
+	maria   gtid.MariaDBID
+	isMaria bool
 }
 
 // Open connects to the log of the source. An error tells with errors.Is(err, cdc.ErrPurged), and so on,

@@ -9,7 +9,7 @@ import (
 )
 
 func TestRowsInOrder(t *testing.T) {
-	onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
+	onAll(t, func(t *testing.T, s *testenv.MySQLServer) {
 		f := newFixture(t, s)
 		f.exec("CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20), d DECIMAL(6,2))", "CREATE TABLE b (id BIGINT UNSIGNED PRIMARY KEY)")
 		from := f.current()

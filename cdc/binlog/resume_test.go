@@ -17,62 +17,67 @@ import (
 
 // TestResumeAnywhere opens a reader at every position that a first one passed: each must read the rest.
 func TestResumeAnywhere(t *testing.T) {
-	onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
-		f := newFixture(t, s)
-		f.exec("CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20))", "CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM")
-		from := f.current()
-		for i := range 8 {
-			f.exec("BEGIN", fmt.Sprintf("INSERT INTO a VALUES (%d, 'x')", i), fmt.Sprintf("UPDATE a SET v = 'y' WHERE id = %d", i), "COMMIT",
-				fmt.Sprintf("INSERT INTO m VALUES (%d)", i))
-			if i == 3 {
-				f.exec("FLUSH BINARY LOGS", "CREATE TABLE ignored (id INT)", "DROP TABLE ignored")
-			}
-		}
-		end := f.current()
-		ls := f.layouts()
-		type place struct {
-			at    change.Position
-			after int // rows before it
-		}
-		places := []place{{from, 0}}
-		r := f.openWith(from, ls)
-		var all []change.Event
-		for {
-			if ok, err := cdc.Contains(r.Position(), end, f.src.Server().Flavor); err != nil {
-				t.Fatal(err)
-			} else if ok {
-				break
-			}
-			item, err := r.Next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			switch item.Kind {
-			case Row:
-				all = append(all, item.Event)
-				if p := r.Position(); p != places[len(places)-1].at {
-					t.Fatalf("position moved to %v inside a transaction that began at %v", p, places[len(places)-1].at)
-				}
-			case Commit:
-				places = append(places, place{r.Position(), len(all)})
-			}
-		}
-		if len(all) != 24 {
-			t.Fatalf("%d rows, want 24", len(all))
-		}
-		want := text(all)
-		for _, p := range places[:len(places)-1] {
-			r := f.openWith(p.at, ls)
-			got := text(events(t, f.until(r, end)))
-			if d := cmp.Diff(want[p.after:], got); d != "" {
-				t.Errorf("from %v: %s", p.at, d)
-			}
-			if err := r.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-		t.Logf("resumed at %d places", len(places)-1)
+	onAll(t, resumeAnywhere)
+	t.Run("mysql57 without GTIDs", func(t *testing.T) {
+		resumeAnywhere(t, testenv.NewMySQL57(t, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"))
 	})
+}
+
+func resumeAnywhere(t *testing.T, s *testenv.MySQLServer) {
+	f := newFixture(t, s)
+	f.exec("CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20))", "CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM")
+	from := f.current()
+	for i := range 8 {
+		f.exec("BEGIN", fmt.Sprintf("INSERT INTO a VALUES (%d, 'x')", i), fmt.Sprintf("UPDATE a SET v = 'y' WHERE id = %d", i), "COMMIT",
+			fmt.Sprintf("INSERT INTO m VALUES (%d)", i))
+		if i == 3 {
+			f.exec("FLUSH BINARY LOGS", "CREATE TABLE ignored (id INT)", "DROP TABLE ignored")
+		}
+	}
+	end := f.current()
+	ls := f.layouts()
+	type place struct {
+		at    change.Position
+		after int // rows before it
+	}
+	places := []place{{from, 0}}
+	r := f.openWith(from, ls)
+	var all []change.Event
+	for {
+		if ok, err := cdc.Contains(r.Position(), end, f.src.Server().Flavor); err != nil {
+			t.Fatal(err)
+		} else if ok {
+			break
+		}
+		item, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch item.Kind {
+		case Row:
+			all = append(all, item.Event)
+			if p := r.Position(); p != places[len(places)-1].at {
+				t.Fatalf("position moved to %v inside a transaction that began at %v", p, places[len(places)-1].at)
+			}
+		case Commit:
+			places = append(places, place{r.Position(), len(all)})
+		}
+	}
+	if len(all) != 24 {
+		t.Fatalf("%d rows, want 24", len(all))
+	}
+	want := text(all)
+	for _, p := range places[:len(places)-1] {
+		r := f.openWith(p.at, ls)
+		got := text(events(t, f.until(r, end)))
+		if d := cmp.Diff(want[p.after:], got); d != "" {
+			t.Errorf("from %v: %s", p.at, d)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("resumed at %d places", len(places)-1)
 }
 
 // TestStartByFile begins by file and offset on a server with GTIDs: the set must be complete all the same.

@@ -153,7 +153,7 @@ func TestTrackAgain(t *testing.T) {
 
 // TestColumnsLeftOut: columns that are not captured are passed over, also when they change.
 func TestColumnsLeftOut(t *testing.T) {
-	onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
+	onAll(t, func(t *testing.T, s *testenv.MySQLServer) {
 		f := newFixture(t, s)
 		f.filter.Column = func(_ change.TableID, c string) bool { return !strings.HasPrefix(c, "x") }
 		f.exec("CREATE TABLE a (x1 GEOMETRY, id INT PRIMARY KEY, x2 JSON, v INT, x3 VARCHAR(10))")
@@ -171,7 +171,7 @@ func TestColumnsLeftOut(t *testing.T) {
 }
 
 func TestGeneratedColumns(t *testing.T) {
-	onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
+	onAll(t, func(t *testing.T, s *testenv.MySQLServer) {
 		f := newFixture(t, s)
 		f.exec("CREATE TABLE a (id INT PRIMARY KEY, s INT AS (id * 2) STORED, v INT AS (id * 3) VIRTUAL, z INT)")
 		ls := f.layouts()
@@ -261,7 +261,7 @@ func TestPasses(t *testing.T) {
 func TestPartialImages(t *testing.T) {
 	for _, image := range []string{"MINIMAL", "NOBLOB"} {
 		t.Run(image, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, s *testenv.MySQLServer) {
+			onAll(t, func(t *testing.T, s *testenv.MySQLServer) {
 				f := newFixture(t, s)
 				f.exec("CREATE TABLE a (id INT PRIMARY KEY, v INT, b TEXT)", "CREATE TABLE c (id INT PRIMARY KEY)", "INSERT INTO a VALUES (1, 1, 'x')")
 				r := f.open(f.current())
