@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,8 +17,8 @@ import (
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/stream/embedded"
-	"github.com/etlsandbox/cdc/internal/stream/kafka"
 	"github.com/etlsandbox/cdc/internal/telemetry"
+	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/view"
 )
 
@@ -38,6 +37,11 @@ type service struct {
 	rawAsks *pipeline.AskQueue
 	asks    *pipeline.AskQueue // to the join stage
 	places  pipeline.Places
+
+	// Of the embedded broker; nil with Kafka.
+	embedded            *embedded.Broker
+	rawFloor, viewFloor func() int64
+	durable             func() change.Mark // of the join state
 
 	mu     sync.Mutex // guards what follows
 	cfg    *config.Config
@@ -120,48 +124,21 @@ func (s *service) wake() {
 
 // pipeline runs the broker and, once everything is reachable, the stages.
 func (s *service) pipeline(ctx context.Context) error {
-	client, failed, closeBroker, err := s.broker(ctx)
+	client, closeBroker, err := s.broker(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeBroker()
 	g, ctx := errgroup.WithContext(ctx)
 	work, done := context.WithCancel(ctx)
-	g.Go(func() error {
-		select {
-		case err := <-failed:
-			return fmt.Errorf("the embedded broker's disk failed: %w (free space on data_dir %s, or mend its disk, and start again)", err, s.cfg.DataDir)
-		case <-work.Done():
-			return nil
-		}
-	})
+	if s.embedded != nil {
+		g.Go(func() error { return s.tendBroker(work) })
+	}
 	g.Go(func() error {
 		defer done()
 		return s.retryUntilUp(ctx, func() error { return s.stages(ctx, client) })
 	})
 	return g.Wait()
-}
-
-// broker starts the embedded broker, or says how to reach Kafka.
-func (s *service) broker(ctx context.Context) (client kafka.Config, failed <-chan error, closeIt func(), err error) {
-	b := &s.cfg.Broker
-	log := s.log.With("part", "broker")
-	if b.Type != "embedded" {
-		client, err = kafkaClient(b, log)
-		return client, make(chan error), func() {}, withStatus(exitUnknown, err)
-	}
-	e, err := embedded.Open(ctx, embedded.Config{
-		Dir: filepath.Join(s.cfg.DataDir, "broker"), Listen: b.Listen, MaxBytes: int64(b.RetentionBytes), Log: log,
-		MaxMessageBytes: int(s.cfg.Topics.MaxMessageBytes) + 1<<20,
-	})
-	if err != nil {
-		return client, nil, nil, withStatus(exitUnknown, err)
-	}
-	return e.Client(), e.Failed(), func() {
-		if err := e.Close(); err != nil {
-			log.Warn("broker not closed cleanly", "err", err)
-		}
-	}, nil
 }
 
 // retryUntilUp tries again, with growing pauses, what fails only because something cannot be reached.

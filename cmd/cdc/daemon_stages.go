@@ -94,6 +94,9 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		}
 		stages = append(stages, st)
 	}
+	if err := s.keepBroker(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.src, s.plans, s.why, s.tables = src, plans, nil, nil
 	for _, t := range tables {
@@ -229,6 +232,7 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
+	s.rawFloor = w.MetaFloor
 	enc, err := wire.NewEncoder(s.version, string(src.Server().Flavor), s.cfg.Name)
 	if err != nil {
 		return pipeline.Stage{}, err
@@ -247,7 +251,7 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 		IdleEvery: s.cfg.Source.Heartbeat, MoveEvery: moveEvery,
 		ChunkRows: snap.ChunkRows, Threads: snap.Threads, KeepLimit: keepFactor * snap.ChunkRows,
 		StopOnGap: s.cfg.Source.OnGap == "stop", StopOnUnsupported: s.cfg.Source.OnUnsupported == "stop",
-		Fail:    s.fail,
+		Fail: s.fail, Pace: s.pace, HoldCovers: s.holdCovers,
 		Observe: func(c pipeline.Committed) { s.committed(c, true) },
 		Paused: func(table, why string) {
 			s.track.Paused(table, why)
@@ -291,6 +295,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
+	s.viewFloor = w.MetaFloor
 	enc, err := wire.NewEncoder(s.version, string(src.Server().Flavor), s.viewStream())
 	if err != nil {
 		return pipeline.Stage{}, err
@@ -321,10 +326,11 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
+	s.durable = state.Durable
 	j, err := pipeline.NewJoin(pipeline.JoinConfig{
 		Raw: s.cfg.Name, Views: s.viewStream(), Plans: plans, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
 		Memory: int(s.cfg.Joiner.Memory / 4), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
-		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail,
+		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed,
 	}, pipeline.JoinDeps{

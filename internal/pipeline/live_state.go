@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/etlsandbox/cdc/joiner"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -17,7 +19,14 @@ type LiveState struct {
 	store   *statestore.Store
 	layouts []statestore.Layout
 	meta    JoinMeta
+	synced  time.Time
+
+	mu      sync.Mutex // guards durable
+	durable change.Mark
 }
+
+// syncEvery bounds what a crash makes the joiner replay.
+const syncEvery = time.Second
 
 // OpenLiveState prepares a store for an engine and reads where it stands. A directory that was copied or
 // restored proves nothing: it is emptied.
@@ -116,5 +125,29 @@ func (s *LiveState) Write(m JoinMeta, flush func(joiner.Writer) error) error {
 		return err
 	}
 	s.meta = m
+	return s.sync()
+}
+
+// sync makes the state durable from time to time; what is behind it in the stream is then not needed
+// any more.
+func (s *LiveState) sync() error {
+	now := time.Now()
+	if now.Sub(s.synced) < syncEvery {
+		return nil
+	}
+	if err := s.store.Sync(); err != nil {
+		return err
+	}
+	s.synced = now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.durable = s.meta.In
 	return nil
+}
+
+// Durable is the Mark in the raw stream that survives any crash. Safe for any goroutine.
+func (s *LiveState) Durable() change.Mark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.durable
 }

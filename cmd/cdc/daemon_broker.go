@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/stream/embedded"
+	"github.com/etlsandbox/cdc/internal/stream/kafka"
+	"github.com/etlsandbox/cdc/schemas/change"
+)
+
+// broker starts the embedded broker, or says how to reach Kafka.
+func (s *service) broker(ctx context.Context) (client kafka.Config, closeIt func(), err error) {
+	b := &s.cfg.Broker
+	log := s.log.With("part", "broker")
+	if b.Type != "embedded" {
+		client, err = kafkaClient(b, log)
+		return client, func() {}, withStatus(exitUnknown, err)
+	}
+	s.embedded, err = embedded.Open(ctx, embedded.Config{
+		Dir: filepath.Join(s.cfg.DataDir, "broker"), Listen: b.Listen, MaxBytes: int64(b.RetentionBytes), MaxAge: b.Retention, Log: log,
+		MaxMessageBytes: int(s.cfg.Topics.MaxMessageBytes) + 1<<20,
+	})
+	if err != nil {
+		return client, nil, withStatus(exitUnknown, err)
+	}
+	return s.embedded.Client(), func() {
+		if err := s.embedded.Close(); err != nil {
+			log.Warn("broker not closed cleanly", "err", err)
+		}
+	}, nil
+}
+
+// tendBroker trims the embedded broker and watches its disk.
+func (s *service) tendBroker(ctx context.Context) error {
+	if err := s.embedded.Run(ctx); err != nil {
+		return &pipeline.StopError{What: "the embedded broker's disk failed", Err: err,
+			Hint: fmt.Sprintf("free space on data_dir %s, or mend its disk, and start again", s.cfg.DataDir)}
+	}
+	return nil
+}
+
+// keepBroker says which streams the embedded broker trims, and behind whom. A reader whose place is not
+// known yet holds everything, up to the ceiling.
+func (s *service) keepBroker() error {
+	if s.embedded == nil {
+		return nil
+	}
+	durable, rawFloor, viewFloor := s.durable, s.rawFloor, s.viewFloor
+	err := s.embedded.Keep(embedded.Stream{Name: s.cfg.Name, MetaFloor: rawFloor, Marks: func() []change.Mark {
+		if durable == nil {
+			return nil
+		}
+		return []change.Mark{durable()}
+	}})
+	if err != nil || viewFloor == nil {
+		return err
+	}
+	return s.embedded.Keep(embedded.Stream{Name: s.viewStream(), MetaFloor: viewFloor, Marks: s.sinkMarks})
+}
+
+// sinkMarks are the places of the destinations that are delivered to; one that stopped for good is not
+// waited for.
+func (s *service) sinkMarks() []change.Mark {
+	var marks []change.Mark
+	for name, st := range s.sinkStates() {
+		if st.State != "stopped" {
+			marks = append(marks, s.track.Sink(name).Mark)
+		}
+	}
+	return marks
+}
+
+func (s *service) sinkStates() map[string]pipeline.StageState {
+	out := map[string]pipeline.StageState{}
+	for _, st := range s.sup.States() {
+		if st.Sink != "" {
+			out[st.Sink] = st
+		}
+	}
+	return out
+}
+
+// Pace of commits: one per moment while the embedded broker is half empty, one a second when it is full of
+// what readers have not applied.
+const paceFrom, paceMost = 0.5, time.Second
+
+func (s *service) pace() time.Duration {
+	if s.embedded == nil {
+		return 0
+	}
+	full := min(1, max(0, (s.embedded.Fill()-paceFrom)/(1-paceFrom)))
+	return time.Duration(full * float64(paceMost))
+}
+
+// holdCovers makes covers wait while a running destination has half of the broker before it; one that is
+// down is not waited for.
+func (s *service) holdCovers() bool {
+	if s.embedded == nil || s.embedded.Fill() < paceFrom {
+		return false
+	}
+	for _, st := range s.sinkStates() {
+		if st.State != "running" {
+			return false
+		}
+	}
+	return true
+}
