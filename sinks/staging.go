@@ -189,6 +189,8 @@ func (s *Staging) begin(b *change.Batch, before change.Mark, step *Step) {
 		}
 		next := TableState{Cover: c.ID, Begun: b.To, Boundary: boundary}
 		switch {
+		case !c.Heal && c.Range != change.WholeTable() && !c.Unordered:
+			continue // a resync of a part makes nobody complete: its chunks go to wherever the table is kept
 		case c.Heal && progressive && !c.Unordered:
 			next.Phase = Open
 		case c.Heal, boundary.IsZero(), st.Phase == Waiting: // one that only adds: who had nothing stages it

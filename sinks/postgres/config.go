@@ -3,8 +3,7 @@
 // A Batch is one transaction: the stream's row in cdc_progress is taken first, rows are sent by binary COPY
 // into a temporary table and applied set by set, deletes first, and the Mark moves with them. The role needs
 // CONNECT and TEMPORARY on the database, and USAGE and CREATE on the schemas it delivers to; it owns what
-// it creates. An adopted table must be owned by the role too if columns or its key index are to be added;
-// otherwise SELECT, INSERT, UPDATE and DELETE on it are enough.
+// it creates, and must own a table that it adopts (whose comment then says so).
 package postgres
 
 import (
