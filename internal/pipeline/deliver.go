@@ -225,7 +225,7 @@ func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
 	if quiet && d.d.Clock.Now().Sub(d.lastWrite) < d.cfg.IdleEvery {
 		return nil
 	}
-	if err := d.cfg.Fail("deliver-before-apply"); err != nil {
+	if err := d.failBefore(b.Kind); err != nil {
 		return err
 	}
 	started := d.d.Clock.Now()
@@ -235,6 +235,26 @@ func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
 	now := d.d.Clock.Now()
 	d.applied, d.lastWrite = b.Mark, now
 	d.cfg.Applied(Applied{Batch: b, Took: now.Sub(started), At: now})
+	return d.failAfter(b.Kind)
+}
+
+// failBefore and failAfter are the named places around a batch; a cover's parts have their own.
+func (d *Deliver) failBefore(kind change.UnitKind) error {
+	if kind == change.End {
+		return d.cfg.Fail("deliver-before-end")
+	}
+	return d.cfg.Fail("deliver-before-apply")
+}
+
+func (d *Deliver) failAfter(kind change.UnitKind) error {
+	switch kind {
+	case change.Begin:
+		return d.cfg.Fail("deliver-begin")
+	case change.Chunk:
+		return d.cfg.Fail("deliver-chunk")
+	case change.End:
+		return d.cfg.Fail("deliver-after-end")
+	}
 	return d.cfg.Fail("deliver-applied")
 }
 
