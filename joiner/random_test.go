@@ -16,6 +16,8 @@ type world struct {
 	r      *rand.Rand
 	shapes []*change.Table
 	plans  []*view.Plan
+	// draw, if set, draws the values.
+	draw func(*rand.Rand, change.Column) change.Value
 }
 
 func newWorld(r *rand.Rand) *world {
@@ -242,6 +244,9 @@ func (w *world) condition(p *view.Plan, from, to int) view.Expr {
 
 // value draws from a small domain.
 func (w *world) value(c change.Column) change.Value {
+	if w.draw != nil {
+		return w.draw(w.r, c)
+	}
 	if c.Nullable && w.r.Intn(4) == 0 {
 		return change.NullValue()
 	}
