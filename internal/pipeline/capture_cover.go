@@ -127,6 +127,9 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 		}
 	}
 	cover.Unordered = len(cover.Whole) > 0 && len(cover.Whole) == len(cover.Tables)
+	if len(cover.Whole) > 0 {
+		cover.Range = change.WholeTable() // without order there is no part of a table
+	}
 	st := c.w.State()
 	if c.cfg.Rules.off(seqAbove) {
 		floor = 0

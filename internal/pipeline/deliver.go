@@ -173,18 +173,25 @@ func (d *Deliver) step(ctx context.Context) error {
 	if rec != nil && err == nil {
 		rec, err = d.in.TryNext(ctx)
 	}
-	switch {
-	case errors.Is(err, stream.ErrGone):
-		since, err := d.in.EndOffset(ctx)
-		if err != nil {
-			return err
-		}
-		return d.ask(ctx, since)
-	case err != nil || rec == nil:
+	if err == nil && rec != nil {
+		err = d.take(ctx, rec)
+	}
+	if !errors.Is(err, stream.ErrGone) {
 		return err
 	}
+	since, err := d.in.EndOffset(ctx)
+	if err != nil {
+		return err
+	}
+	return d.ask(ctx, since)
+}
+
+// take applies a record, together with those behind it that fit. A record is accepted before its rows are
+// read: that they are gone shows here.
+func (d *Deliver) take(ctx context.Context, rec *stream.Record) error {
 	recs := []*stream.Record{rec}
 	if rec.Progress.Kind == change.Changes {
+		var err error
 		if recs, err = d.more(ctx, recs); err != nil {
 			return err
 		}

@@ -216,16 +216,22 @@ func (j *Join) input(ctx context.Context) error {
 	if rec != nil && err == nil {
 		rec, err = j.in.TryNext(ctx)
 	}
-	switch {
-	case errors.Is(err, stream.ErrGone):
-		since, err := j.in.EndOffset(ctx)
-		if err != nil {
-			return err
-		}
-		return j.rebuild(ctx, since)
-	case err != nil || rec == nil:
+	if err == nil && rec != nil {
+		err = j.take(ctx, rec)
+	}
+	if !errors.Is(err, stream.ErrGone) {
 		return err
 	}
+	since, err := j.in.EndOffset(ctx)
+	if err != nil {
+		return err
+	}
+	return j.rebuild(ctx, since)
+}
+
+// take processes a record, together with those behind it that fit. A record is accepted before its rows
+// are read: that they are gone shows here.
+func (j *Join) take(ctx context.Context, rec *stream.Record) error {
 	recs := []*stream.Record{rec}
 	rows := rec.Rows
 	for rec.Progress.Kind == change.Changes && rows < int64(j.cfg.BatchRows) {

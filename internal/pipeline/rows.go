@@ -51,7 +51,8 @@ func (s *shapes) announce(p *wire.Progress) {
 func (s *shapes) at(table string, seq change.Seq) (*change.Table, error) {
 	t := s.versions[table].At(seq)
 	if t == nil {
-		return nil, fmt.Errorf("read stream %s: the shape of %s at seq %d is not known", s.stream, table, seq)
+		// What stands before a new incarnation of the stream, or too many shapes back, cannot be read any more.
+		return nil, fmt.Errorf("read stream %s: the shape of %s at seq %d is not known: %w", s.stream, table, seq, stream.ErrGone)
 	}
 	return t, nil
 }
@@ -60,7 +61,7 @@ func (s *shapes) at(table string, seq change.Seq) (*change.Table, error) {
 func (s *shapes) decode(d *stream.Data) (change.Event, error) {
 	name, ok := s.topics[d.Topic]
 	if !ok {
-		return change.Event{}, fmt.Errorf("read stream %s: the table of topic %s is not known", s.stream, d.Topic)
+		return change.Event{}, fmt.Errorf("read stream %s: the table of topic %s is not known: %w", s.stream, d.Topic, stream.ErrGone)
 	}
 	t, err := s.at(name, d.Seq)
 	if err != nil {
