@@ -100,15 +100,22 @@ func scanSegment(path string, each func(b batch, commit bool)) (whole, size int6
 }
 
 func scan(f io.ReaderAt, size int64, each func(b batch, commit bool)) (whole int64, err error) {
-	buf := make([]byte, batchHeader+64)
+	// Small batches stand close together: a read of its own for each would be most of a start's time.
+	room := make([]byte, 64<<10)
+	at, filled := int64(0), 0
 	for whole < size {
-		n, err := f.ReadAt(buf, whole)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return whole, fmt.Errorf("at byte %d: %w", whole, err)
+		if have := at + int64(filled) - whole; have < batchHeader+64 && at+int64(filled) < size {
+			n, err := f.ReadAt(room, whole)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return whole, fmt.Errorf("at byte %d: %w", whole, err)
+			}
+			at, filled = whole, n
 		}
-		if n < batchHeader {
+		if whole-at+batchHeader > int64(filled) {
 			break
 		}
+		buf := room[whole-at : filled]
+		n := min(len(buf), batchHeader+64)
 		b, ok := decodeHeader(buf)
 		if !ok || whole+b.size > size {
 			break
