@@ -245,6 +245,7 @@ func unpackOne(ctx context.Context, file, root string) error {
 	read := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", file)
 	write := exec.CommandContext(ctx, "tar", "-x", "--no-same-owner", "-C", root,
 		"--exclude=./usr/share/doc", "--exclude=./usr/share/man", "--exclude=./usr/share/locale")
+	read.SysProcAttr, write.SysProcAttr = diesWithUs(), diesWithUs()
 	pipe, err := read.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("unpack %s: %w", filepath.Base(file), err)
@@ -271,6 +272,7 @@ func unpackOne(ctx context.Context, file, root string) error {
 func run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `umask 022 && exec "$@"`, "sh", name}, args...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+	cmd.SysProcAttr = diesWithUs()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		text := strings.TrimSpace(string(out))

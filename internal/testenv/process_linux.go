@@ -16,3 +16,9 @@ func processAttributes(id identity, deathSig syscall.Signal) *syscall.SysProcAtt
 	}
 	return attr
 }
+
+// diesWithUs has the kernel kill a helper program when we die: a download
+// must not go on writing where the next run starts anew.
+func diesWithUs() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}

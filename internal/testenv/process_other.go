@@ -13,3 +13,6 @@ func processAttributes(id identity, _ syscall.Signal) *syscall.SysProcAttr {
 	}
 	return attr
 }
+
+// diesWithUs would end a helper program with us; only Linux can.
+func diesWithUs() *syscall.SysProcAttr { return nil }
