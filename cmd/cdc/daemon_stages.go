@@ -382,6 +382,7 @@ func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config,
 			Stream: s.viewStream(), Sink: name, Targets: targets, IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
 			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail,
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
+			Behind:  func(covers []string) { s.track.Behind(name, covers) },
 		}, pipeline.DeliverDeps{
 			Sink: sink, Open: open, Asker: s.asks, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
 			Meta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, s.viewStream()) },

@@ -28,6 +28,9 @@ type DeliverConfig struct {
 	Fail                func(point string) error
 	// Applied is told each batch that the destination has taken.
 	Applied func(Applied)
+	// Behind is told, before a Mark or a batch that changed it is, which covers (or tables that wait for one)
+	// keep the destination from showing what its Mark says.
+	Behind func(names []string)
 }
 
 // BatchLimits choose how many whole units are applied together; none splits one.
@@ -63,6 +66,7 @@ type Deliver struct {
 	shapes    *shapes
 	applied   change.Mark // what the destination holds durably
 	lastWrite time.Time
+	behind    bool // some table does not show what the Mark says
 }
 
 // NewDeliver puts a stage together.
@@ -72,6 +76,9 @@ func NewDeliver(cfg DeliverConfig, d DeliverDeps) *Deliver {
 	}
 	if cfg.Applied == nil {
 		cfg.Applied = func(Applied) {}
+	}
+	if cfg.Behind == nil {
+		cfg.Behind = func([]string) {}
 	}
 	return &Deliver{cfg: cfg, d: d}
 }
@@ -106,14 +113,14 @@ func (d *Deliver) start(ctx context.Context) error {
 		return err
 	}
 	d.applied, d.lastWrite = at, d.d.Clock.Now()
-	if err := d.open(ctx, at); err != nil {
-		return err
-	}
-	waits, err := d.waits(ctx)
+	states, err := d.boundaries(ctx)
 	if err != nil {
 		return err
 	}
-	if at.IsZero() || waits {
+	if err := d.open(ctx, at); err != nil {
+		return err
+	}
+	if at.IsZero() || d.waits(states) {
 		return d.ask(ctx, since)
 	}
 	return nil
@@ -130,23 +137,37 @@ func (d *Deliver) open(ctx context.Context, at change.Mark) error {
 	return nil
 }
 
-// waits reports whether a table of the destination does not follow the stream and needs a cover. One that
-// the stream does not carry yet gets one anyway, when it begins.
-func (d *Deliver) waits(ctx context.Context) (bool, error) {
+// boundaries asks the destination which tables do not follow the stream, and tells it.
+func (d *Deliver) boundaries(ctx context.Context) (map[string]sinks.TableState, error) {
 	b, ok := d.d.Sink.(sinks.Boundaries)
 	if !ok {
-		return false, nil
+		return nil, nil
 	}
 	states, err := b.Boundaries(ctx, d.cfg.Stream)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	var names []string
 	for _, t := range d.cfg.Targets {
-		if states[t.From].Phase == sinks.Waiting && d.shapes.versions[t.From] != nil {
-			return true, nil
+		switch st := states[t.From]; {
+		case st.Phase == sinks.Live, st.Phase == sinks.Noting:
+		case st.Cover == "":
+			names = append(names, t.From)
+		case !slices.Contains(names, st.Cover):
+			names = append(names, st.Cover)
 		}
 	}
-	return false, nil
+	d.behind = len(names) > 0
+	d.cfg.Behind(names)
+	return states, nil
+}
+
+// waits reports whether a table of the destination does not follow the stream and needs a cover. One that
+// the stream does not carry yet gets one anyway, when it begins.
+func (d *Deliver) waits(states map[string]sinks.TableState) bool {
+	return slices.ContainsFunc(d.cfg.Targets, func(t sinks.Target) bool {
+		return states[t.From].Phase == sinks.Waiting && d.shapes.versions[t.From] != nil
+	})
 }
 
 // ask fills the destination by a cover: what it lacks or cannot be sure of. A normal start of a new one.
@@ -240,6 +261,11 @@ func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
 		return err
 	}
 	now := d.d.Clock.Now()
+	if d.behind || b.Cover != nil || b.Kind == change.Schema {
+		if _, err := d.boundaries(ctx); err != nil {
+			return err
+		}
+	}
 	d.applied, d.lastWrite = b.Mark, now
 	d.cfg.Applied(Applied{Batch: b, Took: now.Sub(started), At: now})
 	return d.failAfter(b.Kind)

@@ -37,7 +37,7 @@ type SinkProgress struct {
 	// Lag is the age of the last transaction applied, when it was applied.
 	Lag         time.Duration
 	Quarantined int
-	// Staging are the covers that the destination stages.
+	// Staging are the covers that the destination stages; it does not show what its Mark says.
 	Staging []string
 }
 
@@ -193,15 +193,6 @@ func (t *Tracker) Applied(sink string, a Applied) {
 		}
 		m.Lag.WithLabelValues(sink).Set(s.Lag.Seconds())
 	}
-	if c := a.Batch.Cover; c != nil && c.IsFor(sink) {
-		i := slices.Index(s.Staging, c.ID)
-		switch {
-		case a.Batch.Kind == change.End && i >= 0:
-			s.Staging = slices.Delete(slices.Clone(s.Staging), i, i+1)
-		case a.Batch.Kind != change.End && i < 0:
-			s.Staging = append(slices.Clone(s.Staging), c.ID)
-		}
-	}
 	t.sinks[sink] = s
 	t.signal()
 }
@@ -212,6 +203,16 @@ func (t *Tracker) Resumed(sink string, at change.Mark) {
 	defer t.mu.Unlock()
 	s := t.sinks[sink]
 	s.Mark = at
+	t.sinks[sink] = s
+	t.signal()
+}
+
+// Behind notes the covers that keep a destination from showing what its Mark says.
+func (t *Tracker) Behind(sink string, covers []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sinks[sink]
+	s.Staging = covers
 	t.sinks[sink] = s
 	t.signal()
 }
