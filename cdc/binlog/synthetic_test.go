@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/etlsandbox/cdc/cdc"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -342,4 +344,127 @@ func FuzzRows(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRolledBack: a log that says "undo" after rows of captured tables cannot be followed.
+func TestRolledBack(t *testing.T) {
+	m, l := benchTable()
+	l.Table.ID = change.TableID{DB: m.db, Name: m.name}
+	for _, c := range []struct {
+		sql  string
+		rows bool
+		ends bool // the statement ends the transaction
+	}{
+		{"ROLLBACK", true, true}, {"ROLLBACK TO `s`", true, false}, {"ROLLBACK", false, true}, {"ROLLBACK TO `s`", false, false}, {"SAVEPOINT `s`", true, false},
+	} {
+		var w logWriter
+		w.begin("binlog.000001", 4)
+		w.add(evAnonymous, make([]byte, 25))
+		w.add(evQuery, queryBody("BEGIN"))
+		w.add(evTableMap, tableMapBody(m))
+		if c.rows {
+			w.add(evWriteRows1, benchEvent(2))
+		}
+		w.add(evQuery, queryBody(c.sql))
+		if !c.ends {
+			w.add(evXID, make([]byte, 8))
+		}
+		r := play(w.Bytes(), 0, change.Position{})
+		r.layouts[l.Table.ID] = l
+		var err error
+		committed := false
+		for err == nil && !committed {
+			var item Item
+			item, err = r.Next(t.Context())
+			committed = item.Kind == Commit
+		}
+		if refused := c.rows && strings.HasPrefix(c.sql, "ROLLBACK"); refused != errors.Is(err, cdc.ErrUnsupported) || refused == committed {
+			t.Errorf("%s, rows %t: committed %t, %v", c.sql, c.rows, committed, err)
+		}
+	}
+}
+
+// TestUncountedOffsets: a late MariaDB does not write offsets inside a transaction; they are counted.
+func TestUncountedOffsets(t *testing.T) {
+	var w logWriter
+	w.begin("binlog.000001", 4)
+	silent := func(typ byte, body []byte) {
+		w.off += uint64(headerSize + len(body) + crcSize)
+		w.event(typ, 0, 0, body)
+	}
+	w.add(evMariaGTID, make([]byte, 19))
+	silent(evTableMap, tableMapBody(&tableMap{id: 9, db: "d", name: "t", columns: []mapped{{typ: typeLong}}}))
+	silent(evXID, make([]byte, 8))
+	r := play(w.Bytes(), 0, change.Position{})
+	for {
+		item, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Kind == Commit {
+			break
+		}
+	}
+	if got := r.Position().Offset; got != w.off {
+		t.Errorf("offset %d, want %d", got, w.off)
+	}
+}
+
+// TestMatch: how columns of the log are found in the catalog, and what is no match.
+func TestMatch(t *testing.T) {
+	layout := func() *cdc.Layout {
+		i := change.Type{Kind: change.Int, Name: "int"}
+		return &cdc.Layout{
+			Table:  &change.Table{ID: change.TableID{DB: "d", Name: "t"}, Columns: []change.Column{{Name: "a", Type: i}, {Name: "b", Type: i}}},
+			Fields: []cdc.Field{{Name: "a", Column: 0}, {Name: "x", Column: -1}, {Name: "b", Column: 1}},
+		}
+	}
+	long := func(name string) mapped { return mapped{typ: typeLong, name: name} }
+	for _, c := range []struct {
+		name    string
+		columns []mapped
+		broken  bool
+	}{
+		{"by name, any order", []mapped{long("B"), long("x"), long("a")}, false},
+		{"by name, one left out is missing", []mapped{long("a"), long("b")}, false},
+		{"by name, the server's own", []mapped{long("a"), long("b"), {typ: typeLongLong, name: "DB_ROW_HASH_1"}, long("!hidden!i!0!0")}, false},
+		{"by name, a captured one is missing", []mapped{long("a"), long("x")}, true},
+		{"by name, one is unknown", []mapped{long("a"), long("b"), long("new")}, true},
+		{"by place", []mapped{long(""), long(""), long("")}, false},
+		{"by place, too few", []mapped{long(""), long("")}, true},
+		{"another type", []mapped{long("a"), {typ: typeVarchar, meta: 20, name: "b"}}, true},
+		{"a type that nobody knows", []mapped{long("a"), long("b"), {typ: 99, name: "x"}}, true},
+	} {
+		p := compile(&tableMap{id: 1, db: "d", name: "t", columns: c.columns}, layout(), cdc.ZeroStop)
+		if (p.broken != nil) != c.broken {
+			t.Errorf("%s: %v", c.name, p.broken)
+		}
+	}
+	m := &tableMap{id: 1, db: "d", name: "t", signs: true, columns: []mapped{long("a"), {typ: typeLong, name: "b", unsigned: true}}}
+	if p := compile(m, layout(), cdc.ZeroStop); !errors.Is(p.broken, errLayout) {
+		t.Errorf("another sign: %v", p.broken)
+	}
+}
+
+func TestDumpErrors(t *testing.T) {
+	for text, kind := range map[string]error{
+		"Could not find first log file name in binary log index file":                                                                                       cdc.ErrPurged,
+		"Cannot replicate because the source purged required binary logs. Replicate the missing transactions from elsewhere":                                cdc.ErrPurged,
+		"Could not find GTID state requested by slave in any binlog files. Probably the slave state is too old and required binlog files have been purged.": cdc.ErrPurged,
+		"Error: connecting slave requested to start from GTID 0-1-9, which is not in the master's binlog":                                                   cdc.ErrDiverged,
+		"The binlog on the master is missing the GTID 0-1-9 requested by the slave (even though a subsequent sequence number does exist)":                   cdc.ErrDiverged,
+		"Slave has more GTIDs than the master has, using the master's SERVER_UUID.":                                                                         cdc.ErrDiverged,
+		"Client requested source to start replication from impossible position; the first event 'binlog.000001' at 999999":                                  cdc.ErrDiverged,
+		"A replica with the same server_uuid/server_id as this replica has connected to the source; the first event ''":                                     cdc.ErrUnsupported,
+		"event read from binlog did not pass crc check; the first event 'b.000001' at 4":                                                                    cdc.ErrCorrupt,
+	} {
+		err := dumpError(&gomysql.MyError{Code: 1236, Message: text})
+		var e *cdc.Error
+		if !errors.Is(err, kind) || !errors.As(err, &e) || e.Hint == "" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := dumpError(&gomysql.MyError{Code: 1227, Message: "Access denied; you need REPLICATION SLAVE"}); !errors.Is(err, cdc.ErrAccess) {
+		t.Error(err)
+	}
 }
