@@ -28,6 +28,7 @@ func (s *Store) Scratch() (*Scratch, error) {
 	c := &Scratch{guard: guard{broken: make(chan struct{})}, s: s, dir: s.fs.PathJoin(s.dir, "scratch-"+strconv.Itoa(s.scratch))}
 	o := s.budget.pebbleOptions(s.fs, &c.guard)
 	o.DisableWAL = true
+	o.MemTableSize /= 2
 	o.Cache.Unref()
 	o.Cache = pebble.NewCache(s.budget.blocks / 4)
 	defer o.Cache.Unref()
