@@ -251,7 +251,8 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 		IdleEvery: s.cfg.Source.Heartbeat, MoveEvery: moveEvery,
 		ChunkRows: snap.ChunkRows, Threads: snap.Threads, KeepLimit: keepFactor * snap.ChunkRows,
 		StopOnGap: s.cfg.Source.OnGap == "stop", StopOnUnsupported: s.cfg.Source.OnUnsupported == "stop",
-		Fail: s.fail, Pace: s.pace, HoldCovers: s.holdCovers,
+		Captures: sourceFilter(&s.cfg.Source).Column,
+		Fail:     s.fail, Pace: s.pace, HoldCovers: s.holdCovers,
 		Observe: func(c pipeline.Committed) { s.committed(c, true) },
 		Paused: func(table, why string) {
 			s.track.Paused(table, why)

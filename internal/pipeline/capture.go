@@ -31,6 +31,8 @@ type CaptureConfig struct {
 	StopOnGap bool
 	// StopOnUnsupported stops instead of pausing a table that cannot be followed.
 	StopOnUnsupported bool
+	// Captures tells whether the filter lets a column through; nil: all that the source gives.
+	Captures func(t change.TableID, column string) bool
 	// Pace returns the least time between two commits (0: none); it widens as the broker fills.
 	Pace func() time.Duration
 	// HoldCovers reports that covers have to wait for a reader.
@@ -92,6 +94,7 @@ type Capture struct {
 	rowsPer map[string]int // chunk size by table, smaller after a window overflowed
 
 	pos       change.Position // behind the last unit taken from the log
+	purged    error           // why the log could not be read from there when it was tried last
 	inUnit    bool
 	reopened  bool
 	unit      unitState
@@ -188,7 +191,12 @@ func (c *Capture) start(ctx context.Context) error {
 		}
 	}
 	added := c.adopt(st.Meta, now)
-	switch err := c.src.Open(ctx, c.pos, c.shapes()); {
+	// A server may say only when it is read that its log no longer reaches back.
+	err, c.purged = c.purged, nil
+	if err == nil {
+		err = c.src.Open(ctx, c.pos, c.shapes())
+	}
+	switch {
 	case errors.Is(err, ErrPurged) && !c.cfg.StopOnGap:
 		return c.gap(ctx, now, err.Error())
 	case errors.Is(err, ErrPurged):
@@ -196,11 +204,38 @@ func (c *Capture) start(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	if hidden := c.hide(now); len(hidden) > 0 {
+		// Columns that the filter has lost must not leave any more: the tables begin anew without them.
+		if err := c.begin(ctx, change.Cover{Heal: true, Tables: names(hidden)}, hidden, 0, c.pos); err != nil {
+			return err
+		}
+		if err := c.src.Open(ctx, c.pos, c.shapes()); err != nil {
+			return err
+		}
+	}
 	if len(added) == 0 {
 		return nil
 	}
 	// Tables that the filter has gained: a cover that only adds, it stops nobody.
 	return c.begin(ctx, change.Cover{Tables: names(added)}, added, 0, c.pos)
+}
+
+// hide takes the shapes of now of tables of which the filter excludes a column that the stream still has.
+func (c *Capture) hide(now []*change.Table) (hidden []*change.Table) {
+	if c.cfg.Captures == nil {
+		return nil
+	}
+	for _, t := range now {
+		name := t.ID.String()
+		for _, col := range c.tables[name].Columns {
+			if !c.cfg.Captures(t.ID, col.Name) {
+				c.tables[name] = t
+				hidden = append(hidden, t)
+				break
+			}
+		}
+	}
+	return hidden
 }
 
 // adopt takes the shapes that the stream knows of the tables captured now, and returns the tables that it
@@ -276,6 +311,9 @@ func (c *Capture) step(ctx context.Context) error {
 		wait = min(wait, c.untilDue())
 	}
 	items, err := c.src.Next(ctx, wait)
+	if errors.Is(err, ErrPurged) {
+		c.purged = err // the next start heals it
+	}
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,8 @@ type Deliver struct {
 	shapes    *shapes
 	applied   change.Mark // what the destination holds durably
 	lastWrite time.Time
-	behind    bool // some table does not show what the Mark says
+	behind    bool          // some table does not show what the Mark says
+	quiet     *change.Batch // read, without rows: it moves the Mark when IdleEvery has passed
 }
 
 // NewDeliver puts a stage together.
@@ -127,7 +128,7 @@ func (d *Deliver) start(ctx context.Context) error {
 }
 
 func (d *Deliver) open(ctx context.Context, at change.Mark) error {
-	d.in = d.d.Open(at)
+	d.in, d.quiet = d.d.Open(at), nil
 	d.shapes = newShapes(d.cfg.Stream)
 	m, err := d.d.Meta(ctx)
 	if err != nil {
@@ -194,8 +195,12 @@ func (d *Deliver) step(ctx context.Context) error {
 	if rec != nil && err == nil {
 		rec, err = d.in.TryNext(ctx)
 	}
-	if err == nil && rec != nil {
+	switch {
+	case err != nil:
+	case rec != nil:
 		err = d.take(ctx, rec)
+	case d.quiet != nil && d.idled():
+		return d.put(ctx, d.quiet)
 	}
 	if !errors.Is(err, stream.ErrGone) {
 		return err
@@ -249,10 +254,19 @@ func (d *Deliver) more(ctx context.Context, recs []*stream.Record) ([]*stream.Re
 
 func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
 	b := d.batch(recs)
-	quiet := b.Rows == 0 && (b.Kind == change.Changes || b.Kind == change.Idle)
-	if quiet && d.d.Clock.Now().Sub(d.lastWrite) < d.cfg.IdleEvery {
+	if b.Rows == 0 && (b.Kind == change.Changes || b.Kind == change.Idle) && !d.idled() {
+		d.quiet = b
 		return nil
 	}
+	return d.put(ctx, b)
+}
+
+// idled reports whether the Mark may move though nothing happened.
+func (d *Deliver) idled() bool { return d.d.Clock.Now().Sub(d.lastWrite) >= d.cfg.IdleEvery }
+
+// put has the destination take a batch.
+func (d *Deliver) put(ctx context.Context, b *change.Batch) error {
+	d.quiet = nil
 	if err := d.failBefore(b.Kind); err != nil {
 		return err
 	}

@@ -147,7 +147,8 @@ type Ask struct {
 	Range change.KeyRange
 	// Heal says that what readers hold is not true: they show it again in one step at its end.
 	Heal bool
-	// Since is the end of the progress topic when the reader began to ask: a begin from there on answers it.
+	// Since is the offset of the progress topic up to which the reader has looked for a begin; at first, where
+	// the topic ended when it began to ask. A begin from there on answers it.
 	Since int64
 	// Floor is the highest Seq that the reader holds or has announced.
 	Floor change.Seq

@@ -143,7 +143,7 @@ func (s *LiveSource) Next(ctx context.Context, wait time.Duration) ([]LogItem, e
 			return nil, nil
 		}
 	}
-	if got.err != nil && errors.Is(got.err, cdc.ErrPurged) {
+	if errors.Is(got.err, cdc.ErrPurged) || errors.Is(got.err, cdc.ErrIncident) {
 		got.err = fmt.Errorf("%w: %w", ErrPurged, got.err)
 	}
 	return got.items, got.err
