@@ -3,6 +3,7 @@ package view
 import (
 	_ "embed" // the tables of weights and letter cases
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -95,6 +96,8 @@ type collation struct {
 	pad bool
 	// weights maps a code point to its weight; nil compares code points.
 	weights *runeMap
+	// uca gives a code point any number of weights; instead of weights.
+	uca *ucaTable
 }
 
 // collationOf returns the collation of the given name, or nil if it is not supported.
@@ -108,6 +111,8 @@ func collationOf(name string) *collation {
 		return &collation{name: name, id: ComparePadded, pad: true, weights: latin1Bin()}
 	case "utf8mb4_general_ci", "utf8mb3_general_ci", "utf8_general_ci":
 		return &collation{name: name, id: CompareGeneralCI, pad: true, weights: generalCI()}
+	case "utf8mb4_unicode_ci", "utf8mb3_unicode_ci", "utf8_unicode_ci":
+		return &collation{name: name, id: CompareUnicodeCI, pad: true, uca: unicodeCI()}
 	case "latin1_swedish_ci":
 		return &collation{name: name, id: CompareSwedishCI, pad: true, weights: swedishCI()}
 	}
@@ -119,6 +124,9 @@ func (c *collation) exact() bool { return !c.pad && c.weights == nil }
 
 // compare returns the order of two strings.
 func (c *collation) compare(a, b string) int {
+	if c.uca != nil {
+		return c.uca.compare(a, b)
+	}
 	if c.weights == nil {
 		return c.compareCodes(a, b)
 	}
@@ -175,6 +183,9 @@ func (c *collation) compareTails(a, b string) int {
 
 // appendWeights appends bytes that are equal for strings that are equal, and only for them.
 func (c *collation) appendWeights(b []byte, s string) []byte {
+	if c.uca != nil {
+		return c.uca.appendWeights(b, s)
+	}
 	if c.pad {
 		s = strings.TrimRight(s, " ")
 	}
@@ -226,13 +237,17 @@ func (c *collation) like(s, pattern string, escape rune) bool {
 }
 
 func (c *collation) sameRune(a, b rune) bool {
+	if c.uca != nil {
+		return a == b || slices.Equal(c.uca.at(a).list(), c.uca.at(b).list())
+	}
 	return a == b || c.weights != nil && c.weights.at(a) == c.weights.at(b)
 }
 
 // caseMaps returns the letter cases of a character set's proven collations.
 func caseMaps(collation string) (upper, lower *runeMap) {
 	switch collation {
-	case "utf8mb4_general_ci", "utf8mb4_bin", "utf8mb3_general_ci", "utf8mb3_bin", "utf8_general_ci", "utf8_bin":
+	case "utf8mb4_general_ci", "utf8mb4_bin", "utf8mb3_general_ci", "utf8mb3_bin", "utf8_general_ci", "utf8_bin",
+		"utf8mb4_unicode_ci", "utf8mb3_unicode_ci", "utf8_unicode_ci":
 		return upperCase(), lowerCase()
 	case "latin1_swedish_ci", "latin1_bin":
 		return upperL1(), lowerL1()

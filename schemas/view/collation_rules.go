@@ -20,6 +20,9 @@ func textTypeOf(i *base) textType {
 // two collations without a winner.
 func (a textType) merge(b textType, comparing bool) (textType, error) {
 	ascii := a.ascii && b.ascii
+	if a.der == derNone || b.der == derNone {
+		return a.mergeNone(b, comparing)
+	}
 	if strings.EqualFold(a.collation, b.collation) {
 		a.der, a.ascii = min(a.der, b.der), ascii
 		return a, nil
@@ -42,8 +45,22 @@ func (a textType) merge(b textType, comparing bool) (textType, error) {
 	return win, nil
 }
 
+// mergeNone merges where one side has no collation of its own: such strings may only be joined together.
+func (a textType) mergeNone(b textType, comparing bool) (textType, error) {
+	if b.der == derNone {
+		a, b = b, a
+	}
+	switch {
+	case a.charset != b.charset:
+		return a, refuse("name one: ... COLLATE "+a.charset+"_bin", "strings of character set %s and %s are mixed, and one has no collation of its own", a.charset, b.charset)
+	case comparing || b.der == derExplicit:
+		return a, refuse("name one for the mixed string: ... COLLATE "+a.charset+"_bin", "a string of mixed collations has none of its own")
+	}
+	return textType{a.charset, a.charset + "_bin", derNone, a.ascii && b.ascii}, nil
+}
+
 func (a textType) mergeEqual(b textType, comparing bool) (textType, error) {
-	if comparing || a.der != derImplicit && a.der != derNone && a.der != derCast {
+	if comparing || a.der != derImplicit && a.der != derCast {
 		return a, refuse("choose one: ... COLLATE "+a.charset+"_bin",
 			"strings of collation %s and %s are mixed", a.collation, b.collation)
 	}

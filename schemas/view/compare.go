@@ -22,9 +22,10 @@ const (
 	ComparePadded               // text by code points, trailing spaces aside: the _bin collations
 	CompareGeneralCI            // utf8mb4_general_ci
 	CompareSwedishCI            // latin1_swedish_ci
+	CompareUnicodeCI            // utf8mb4_unicode_ci
 )
 
-var comparisonNames = [...]string{"", "same kind", "numeric", "moment", "binary", "binary, padded", "general_ci", "swedish_ci"}
+var comparisonNames = [...]string{"", "same kind", "numeric", "moment", "binary", "binary, padded", "general_ci", "swedish_ci", "unicode_ci"}
 
 // String names the class.
 func (c Comparison) String() string {
@@ -57,6 +58,8 @@ func AppendJoinKey(b []byte, v change.Value, as Comparison) (out []byte, ok bool
 		return change.AppendKey(b, change.StringValue(strings.TrimRight(v.Text(), " "))), true
 	case CompareGeneralCI:
 		return appendWeighted(b, v.Text(), &collation{pad: true, weights: generalCI()}), true
+	case CompareUnicodeCI:
+		return appendWeighted(b, v.Text(), &collation{uca: unicodeCI()}), true
 	case CompareSwedishCI:
 		return appendWeighted(b, v.Text(), &collation{pad: true, weights: swedishCI()}), true
 	}

@@ -66,7 +66,7 @@ func drawLeaf(pick func(...string) string, kind string) string {
 	case "num":
 		return pick("i1", "i3", "u1", "d1", "d2", "d3", "f1", "id", "i2", "u2", "d4", "n1", "n2", "0", "1", "2.50", "-3")
 	case "text":
-		return pick("g1", "g2", "p1", "p2", "l1", "l2", "m1", "e1", "c1", "'a'", "'B '", "''", "'é'", "'%a_'")
+		return pick("g1", "g2", "w1", "w2", "p1", "p2", "l1", "l2", "m1", "e1", "c1", "'a'", "'B '", "''", "'é'", "'%a_'")
 	case "moment":
 		return pick("a1", "a2", "t1", "t2", "z1", "z2", "DATE'2024-02-29'", "TIMESTAMP'2024-02-29 12:34:56'")
 	}
