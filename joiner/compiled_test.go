@@ -90,7 +90,7 @@ func TestCompiledViews(t *testing.T) {
 			}
 		}
 		for _, p := range plans {
-			got, n, err := h.scanAll(p.Name, change.WholeTable(), joiner.ScanOptions{Rows: 2})
+			got, n, err := h.scanAll(p.Name, change.WholeTable(), joiner.ScanOptions{Rows: 1})
 			chunks[p.Name] = max(chunks[p.Name], n)
 			if err == nil {
 				err = same(got, h.folded[p.Name])

@@ -123,8 +123,11 @@ func (h *history) check(s *Store) (err error) {
 	}
 	for id := range int64(60) {
 		got, nerr := r.Noted(0, key(id))
-		if nerr != nil || got != want.notes[string(key(id))] {
-			return fmt.Errorf("Noted(%d) = %t, %v", id, got, nerr)
+		if nerr != nil {
+			return nerr
+		}
+		if got != want.notes[string(key(id))] {
+			return fmt.Errorf("Noted(%d) = %t", id, got)
 		}
 	}
 	if err == nil && (n != len(want.rows) || indexed != len(want.rows)) {
