@@ -16,17 +16,18 @@ import (
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
-// budget is how long each randomised test runs: CDC_TEST_BUDGET in seconds, 3 without it.
+// budget is how long each randomised test runs: a twentieth of CDC_TEST_BUDGET, which all tests share, and at
+// least 2 s.
 func budget(t *testing.T) time.Duration {
 	s := os.Getenv("CDC_TEST_BUDGET")
 	if s == "" {
-		return 3 * time.Second
+		return 2 * time.Second
 	}
-	n, err := strconv.Atoi(s)
+	d, err := time.ParseDuration(s)
 	if err != nil {
-		t.Fatalf("CDC_TEST_BUDGET=%q is not a number of seconds", s)
+		t.Fatalf("CDC_TEST_BUDGET=%q is no duration (write 60s)", s)
 	}
-	return time.Duration(n) * time.Second
+	return max(2*time.Second, d/20)
 }
 
 // seeds calls run with new seeds until the budget is spent, or with CDC_TEST_SEED alone.
