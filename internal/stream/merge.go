@@ -139,8 +139,8 @@ func (m *merge) fill(ctx context.Context) error {
 
 func (m *merge) read(ctx context.Context, cs []*cursor) error {
 	r := m.rec.r
-	// Twice the budget is never exceeded by much: what is read comes decompressed, about four times as large.
-	share := int32(max(64<<10, min(1<<20, r.cfg.Memory/8/len(cs))))
+	// What is read comes decompressed and unpacked: small rows then take some thirty times what is stored.
+	share := int32(max(16<<10, min(512<<10, r.cfg.Memory/32/len(cs))))
 	wants := make([]Want, len(cs))
 	for i, c := range cs {
 		wants[i] = Want{Topic: c.part.Topic, Partition: c.part.Partition, From: c.at, MaxBytes: share}

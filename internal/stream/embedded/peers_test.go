@@ -43,7 +43,31 @@ func peer(t *testing.T) kafka.Config {
 			}
 		}
 	}
+	awaitGone(t, cfg)
 	return cfg
+}
+
+// awaitGone waits until the broker has forgotten our topics: it deletes them in its own time.
+func awaitGone(t *testing.T, cfg kafka.Config) {
+	t.Helper()
+	a, err := kafka.NewAdmin(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for range 200 {
+		have, err := a.List(t.Context(), "s.")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(have) == 0 {
+			return
+		}
+		<-tick.C
+	}
+	t.Fatal("the topics of an earlier run are not deleted after 20 s")
 }
 
 func TestPeerStream(t *testing.T) { streamOver(t, peer(t)) }
