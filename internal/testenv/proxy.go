@@ -135,10 +135,11 @@ func (p *Proxy) pump(l *link, dst, src net.Conn, count *atomic.Int64) {
 			case <-l.gone:
 				return
 			}
+			// Counted first: who has received a byte finds it counted.
+			count.Add(int64(n))
 			if _, err := dst.Write(buf[:n]); err != nil {
 				return
 			}
-			count.Add(int64(n))
 		}
 		if err != nil {
 			return
