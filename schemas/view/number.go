@@ -58,6 +58,7 @@ func newArith(op string, l, r node) (node, error) {
 		unsigned := a.isUnsigned() || op != opMod && b.isUnsigned()
 		out.class, out.typ, out.digits = classInt, typeInt, 20
 		out.mixed = a.mixed || b.mixed
+		out.negativeZero = op == opMod && out.mixed && !a.isNatural() // a DECIMAL on MariaDB
 		out.unsure, out.natural = a.unsure || b.unsure, op != opSub && a.isNatural() && b.isNatural()
 		if unsigned {
 			out.class, out.typ = classUint, typeUint
