@@ -16,6 +16,7 @@ import (
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/internal/stream/embedded"
 	"github.com/etlsandbox/cdc/internal/telemetry"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -31,6 +32,7 @@ type service struct {
 	version string
 	metrics *telemetry.Metrics
 	fail    func(point string) error
+	rules   stream.Rules // zero outside of tests
 	started time.Time
 	track   *pipeline.Tracker
 	sup     *pipeline.Supervisor
@@ -60,6 +62,12 @@ func runService(ctx context.Context, d daemon) error {
 	var err error
 	if s.fail, err = newFailpoint(os.Getenv(failpointVariable)); err != nil {
 		return withStatus(exitUnknown, err)
+	}
+	if s.rules, err = newRules(os.Getenv(rulesVariable)); err != nil {
+		return withStatus(exitUnknown, err)
+	}
+	if s.rules != 0 {
+		d.Log.Warn("rules of the protocol are switched off: destinations will be wrong", "err", os.Getenv(rulesVariable))
 	}
 	s.sup = &pipeline.Supervisor{Log: d.Log, Changed: s.track.Stage}
 	s.rawAsks = pipeline.NewAskQueue(s.wake)

@@ -7,11 +7,29 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/etlsandbox/cdc/internal/stream"
 )
 
 // failpointVariable names the environment variable that arms a failpoint: "NAME:N" kills the process, as
 // kill -9 does, when the point NAME is passed for the Nth time. It is for crash tests.
 const failpointVariable = "CDC_FAILPOINT"
+
+// rulesVariable names the environment variable that switches rules of the streams' protocol off, by name and
+// separated by commas. It is for tests that show that their checks can fail.
+const rulesVariable = "CDC_TEST_RULES_OFF"
+
+// newRules returns the protocol without the named rules; unknown names are refused.
+func newRules(off string) (stream.Rules, error) {
+	if off == "" {
+		return 0, nil
+	}
+	rules, err := stream.Without(strings.Split(off, ",")...)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", rulesVariable, err)
+	}
+	return rules, nil
+}
 
 // newFailpoint returns what stages call at the named places of the protocol; nil when none is armed.
 func newFailpoint(armed string) (func(point string) error, error) {
