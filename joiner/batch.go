@@ -65,7 +65,6 @@ type overlay struct {
 	noted   map[string]struct{}
 	// notesMoved: scratch holds further notes.
 	notesMoved bool
-	loaded     int // entries of list before this are loaded
 	sorted     bool
 }
 

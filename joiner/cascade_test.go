@@ -22,7 +22,6 @@ type family struct {
 	parent, child *change.Table
 	e             *joiner.Engine
 	state         *memstate.State
-	view          []string // sorted rows after each batch
 	rows          map[change.Key]change.Row
 	stats         joiner.Stats
 }

@@ -26,7 +26,9 @@ func (r *Reader) PlanQuery(ctx context.Context, q Query, from change.KeyRange, l
 		return from, err
 	}
 	defer release()
-	return r.plan(ctx, conn, q.source(), q.Shape, from, limit)
+	// Over the first key column alone: the columns of a join come from several tables, and an order over
+	// them would have to be made for all that is left, range by range.
+	return r.plan(ctx, conn, q.source(), q.Shape, 1, from, limit)
 }
 
 // ReadQuery answers the query for a key range in one read view; Chunk.High lies at or behind everything that

@@ -68,11 +68,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Plan returns the first part of a range that holds about limit rows: [from.Lo, key of the row behind
 // them), or the whole of what is left. The table's key must have an ordered prefix.
 func (r *Reader) Plan(ctx context.Context, t *change.Table, from change.KeyRange, limit int) (change.KeyRange, error) {
-	return r.plan(ctx, r.db, TableName(t.ID), t, from, limit)
+	return r.plan(ctx, r.db, TableName(t.ID), t, OrderedPrefix(t), from, limit)
 }
 
-func (r *Reader) plan(ctx context.Context, q querier, source string, t *change.Table, from change.KeyRange, limit int) (change.KeyRange, error) {
-	n := OrderedPrefix(t)
+func (r *Reader) plan(ctx context.Context, q querier, source string, t *change.Table, n int, from change.KeyRange, limit int) (change.KeyRange, error) {
 	if n == 0 {
 		return change.KeyRange{}, fmt.Errorf("plan a chunk of %s: its key has no ordered prefix", t.ID)
 	}

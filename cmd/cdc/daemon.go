@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -69,6 +70,7 @@ func runService(ctx context.Context, d daemon) error {
 	if s.rules != 0 {
 		d.Log.Warn("rules of the protocol are switched off: destinations will be wrong", "err", os.Getenv(rulesVariable))
 	}
+	limitMemory(int64(s.cfg.Joiner.Memory))
 	s.sup = &pipeline.Supervisor{Log: d.Log, Changed: s.track.Stage}
 	s.rawAsks = pipeline.NewAskQueue(s.wake)
 	s.asks = pipeline.NewAskQueue(func() {})
@@ -104,6 +106,15 @@ func runService(ctx context.Context, d daemon) error {
 	})
 	err = g.Wait()
 	return s.exit(err)
+}
+
+// limitMemory makes the collector work harder instead of letting the process outgrow its ceiling: what it
+// is told for the joiner, which is the largest part, and as much as the rest needs at most. GOMEMLIMIT, if
+// set, counts instead.
+func limitMemory(joiner int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(max(joiner, 256<<20))
+	}
 }
 
 // exit gives an error of the pipeline its exit status.

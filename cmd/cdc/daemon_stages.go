@@ -310,7 +310,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
-	store, err := statestore.Open(filepath.Join(s.cfg.DataDir, "state"), statestore.Options{Memory: int64(s.cfg.Joiner.Memory) / 2})
+	store, err := statestore.Open(filepath.Join(s.cfg.DataDir, "state"), statestore.Options{Memory: int64(s.cfg.Joiner.Memory) / 3})
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
@@ -330,7 +330,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	s.durable = state.Durable
 	j, err := pipeline.NewJoin(pipeline.JoinConfig{
 		Raw: s.cfg.Name, Views: s.viewStream(), Plans: plans, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
-		Memory: int(s.cfg.Joiner.Memory / 4), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
+		Memory: int(s.cfg.Joiner.Memory / 8), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
 		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed,

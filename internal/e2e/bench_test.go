@@ -201,7 +201,12 @@ func TestBigTransaction(t *testing.T) {
 	s := newScene(t, testenv.MariaDB(t)).sakila(0.05)
 	s.start()
 	s.waitShown(90 * time.Second)
-	_, err := s.db.ExecContext(t.Context(), fmt.Sprintf(`INSERT INTO sakila.payment (customer_id, staff_id, rental_id, amount, payment_date)
+	db, err := s.source.Open("sakila")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), fmt.Sprintf(`INSERT INTO sakila.payment (customer_id, staff_id, rental_id, amount, payment_date)
 SELECT customer_id, staff_id, rental_id, seq %% 100, rental_date FROM sakila.rental CROSS JOIN seq_1_to_%d
 WHERE rental_id <= 500 AND rental_id > 0 LIMIT %d`, rows/400, rows))
 	if err != nil {

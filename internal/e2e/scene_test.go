@@ -39,6 +39,8 @@ type scene struct {
 	exclude []string
 	views   []string // names delivered
 	sinkAt  string   // host:port, when not the server's own
+	folder  string   // data_dir, when not the usual one
+	command func(name string, args ...string) *exec.Cmd
 	sets    []string // further --set
 	empty   []string // of views, those that have no rows
 	daemon  *exec.Cmd
@@ -53,7 +55,7 @@ func newScene(t *testing.T, source *testenv.MySQLServer) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{t: t, bin: bin, dir: t.TempDir(), source: source, sink: testenv.Postgres(t), broker: free(t), listen: free(t)}
+	s := &scene{t: t, bin: bin, dir: t.TempDir(), source: source, sink: testenv.Postgres(t), command: exec.Command, broker: free(t), listen: free(t)}
 	s.target = s.sink.CreateDatabase(t)
 	if s.db, err = source.Open(""); err != nil {
 		t.Fatal(err)
@@ -170,7 +172,7 @@ sinks:
     password: ${env:E2E_SINK}
     tls: {mode: disable}
     deliver: [%s]
-`, filepath.Join(s.dir, "data"), s.source.Host, s.source.Port, s.source.User, quoted(s.tables), quoted(s.exclude), s.broker,
+`, s.data(), s.source.Host, s.source.Port, s.source.User, quoted(s.tables), quoted(s.exclude), s.broker,
 		filepath.Join(s.dir, "views"), s.listen, host, port, s.target, s.sink.User, strings.Join(deliver, ", "))
 	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -178,8 +180,15 @@ sinks:
 }
 
 func (s *scene) config() string  { return filepath.Join(s.dir, "cdc.yaml") }
-func (s *scene) data() string    { return filepath.Join(s.dir, "data") }
 func (s *scene) logFile() string { return filepath.Join(s.dir, "cdc.log") }
+
+// data is data_dir.
+func (s *scene) data() string {
+	if s.folder != "" {
+		return s.folder
+	}
+	return filepath.Join(s.dir, "data")
+}
 
 func (s *scene) environ(extra ...string) []string {
 	return append(append(os.Environ(), "E2E_SOURCE="+s.source.Password, "E2E_SINK="+s.sink.Password), extra...)
@@ -200,7 +209,7 @@ func (s *scene) start(env ...string) {
 	for _, set := range s.sets {
 		args = append(args, "--set", set)
 	}
-	cmd := exec.Command(s.bin, args...)
+	cmd := s.command(s.bin, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.environ(env...), out, out
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -297,7 +306,7 @@ func (s *scene) waitShown(limit time.Duration) {
 // verify compares all views, and fails the test on a difference.
 func (s *scene) verify() {
 	s.t.Helper()
-	report, err := s.client.Verify(s.t.Context(), admin.VerifyRequest{TimeoutSeconds: 60}, func(admin.VerifyProgress) {})
+	report, err := s.client.Verify(s.t.Context(), admin.VerifyRequest{TimeoutSeconds: 300}, func(admin.VerifyProgress) {})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -220,24 +220,6 @@ func (c *Capture) start(ctx context.Context) error {
 	return c.begin(ctx, change.Cover{Tables: names(added)}, added, 0, c.pos)
 }
 
-// hide takes the shapes of now of tables of which the filter excludes a column that the stream still has.
-func (c *Capture) hide(now []*change.Table) (hidden []*change.Table) {
-	if c.cfg.Captures == nil {
-		return nil
-	}
-	for _, t := range now {
-		name := t.ID.String()
-		for _, col := range c.tables[name].Columns {
-			if !c.cfg.Captures(t.ID, col.Name) {
-				c.tables[name] = t
-				hidden = append(hidden, t)
-				break
-			}
-		}
-	}
-	return hidden
-}
-
 // adopt takes the shapes that the stream knows of the tables captured now, and returns the tables that it
 // does not cover yet. What left the filter is forgotten.
 func (c *Capture) adopt(m *wire.Meta, now []*change.Table) (added []*change.Table) {

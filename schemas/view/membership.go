@@ -3,7 +3,6 @@ package view
 import (
 	"errors"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -194,5 +193,3 @@ func quote(s string) string {
 	b.WriteByte('\'')
 	return b.String()
 }
-
-func validText(s string) bool { return utf8.ValidString(s) }

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -135,20 +134,4 @@ func (e *datePart) Eval(t Tuple) (change.Value, error) {
 		return change.IntValue(int64(y)), nil
 	}
 	return change.IntValue(int64(m)), nil
-}
-
-// roundMoment rounds microseconds to a number of fractional digits, halves up in magnitude.
-func roundMoment(us int64, scale int) int64 {
-	unit := pow10Table[6-scale]
-	q, r := us/unit, us%unit
-	if r*2 >= unit {
-		q++
-	} else if -r*2 >= unit {
-		q--
-	}
-	return q * unit
-}
-
-func errTemporal(v change.Value, what string) error {
-	return fmt.Errorf("%s is beyond what a %s holds", v, what)
 }

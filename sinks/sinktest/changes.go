@@ -30,10 +30,10 @@ func testEmptyBatch(t *testing.T, b *bench) {
 
 func testSameKey(t *testing.T, b *bench) {
 	tg := target(orders())
-	s := b.loaded(t, Options{}, tg, order(1, "one", "1.00"))
+	b.loaded(t, Options{}, tg, order(1, "one", "1.00"))
 	counts := map[change.Op]int{}
 	o := Options{Observer: sinks.Observer{Applied: func(_ string, op change.Op, n int) { counts[op] += n }}}
-	s = b.open(t, o, tg)
+	s := b.open(t, o, tg)
 	r := func(name string) change.Row { return order(2, name, "2.00") }
 	apply(t, s, b.changes(
 		insert(tg.Table, r("a")), update(tg.Table, r("a"), r("b")), update(tg.Table, r("b"), r("c")),
@@ -143,9 +143,9 @@ func testNullKey(t *testing.T, b *bench) {
 
 func testSwapUnique(t *testing.T, b *bench) {
 	tg := target(orders())
-	s := b.loaded(t, Options{}, tg, order(1, "a", "1.00"), order(2, "b", "2.00"), order(3, "c", "3.00"))
+	b.loaded(t, Options{}, tg, order(1, "a", "1.00"), order(2, "b", "2.00"), order(3, "c", "3.00"))
 	b.Unique(t, tg, "Name")
-	s = b.open(t, Options{}, tg)
+	s := b.open(t, Options{}, tg)
 	apply(t, s, b.changes(
 		update(tg.Table, order(1, "a", "1.00"), order(1, "tmp", "1.00")),
 		update(tg.Table, order(2, "b", "2.00"), order(2, "a", "2.00")),

@@ -60,8 +60,8 @@ func testHealDifference(t *testing.T, b *bench) {
 
 func testAdditive(t *testing.T, b *bench) {
 	has, lacks := target(orders()), target(pairs())
-	s := b.loaded(t, Options{}, has, order(1, "one", "1.00"), order(2, "wrong", "2.00"))
-	s = b.open(t, Options{}, has, lacks) // a view was added
+	b.loaded(t, Options{}, has, order(1, "one", "1.00"), order(2, "wrong", "2.00"))
+	s := b.open(t, Options{}, has, lacks) // a view was added
 	if st := boundaries(t, s, b.stream); len(st) != 1 || st[lacks.From].Phase != sinks.Waiting {
 		t.Fatalf("boundaries %v, want %s waiting", st, lacks.From)
 	}
@@ -359,13 +359,13 @@ func testColumnAdded(t *testing.T, b *bench) {
 // testColumnGone prepares a sink with the shape of tomorrow while the stream's tail still has the old one.
 func testColumnGone(t *testing.T, b *bench) {
 	old := target(orders())
-	s := b.loaded(t, Options{}, old, order(1, "one", "1.00"), order(2, "two", "2.00"))
+	b.loaded(t, Options{}, old, order(1, "one", "1.00"), order(2, "two", "2.00"))
 	narrow := *old.Table
 	narrow.Columns = append(narrow.Columns[:1:1], narrow.Columns[2:]...)
 	narrow.Version++
 	tg := old
 	tg.Table = &narrow
-	s = b.open(t, Options{}, tg)
+	s := b.open(t, Options{}, tg)
 	apply(t, s, b.changes(update(old.Table, order(2, "two", "2.00"), order(2, "zwei", "2.50")), insert(old.Table, order(3, "three", "3.00"))))
 	row := func(id int64, amount string) change.Row {
 		return change.Row{change.IntValue(id), change.DecimalValue(amount)}

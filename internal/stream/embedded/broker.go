@@ -122,7 +122,7 @@ func lockFolder(dir string) (*os.File, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock the broker's folder %s: process %s uses it: %w (stop it, or set another data_dir)", dir, pid[:n], err)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
 	}
 	if err != nil {
