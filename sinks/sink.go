@@ -134,7 +134,9 @@ var ErrStop = errors.New("the sink stops")
 type StopError struct {
 	// What went wrong, with the names and values involved, and the way out.
 	What, Hint string
-	Err        error
+	// Access says that the destination refused the credentials.
+	Access bool
+	Err    error
 }
 
 // Error joins what happened, the cause and the way out.

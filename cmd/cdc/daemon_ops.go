@@ -220,7 +220,7 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 		}
 		select {
 		case <-ctx.Done():
-			return admin.WaitReport{}, ctx.Err()
+			return admin.WaitReport{}, fmt.Errorf("the sinks do not show %s yet: %w", now, ctx.Err())
 		case <-changed:
 		}
 	}

@@ -73,7 +73,7 @@ func problemOf(err error) *Problem {
 	}
 	p = &Problem{Status: status, Title: http.StatusText(status), Detail: err.Error()}
 	if status == http.StatusGatewayTimeout {
-		p.Hint = "allow more time"
+		p.Hint = "allow more time with --timeout, or see cdc status for what is in the way"
 	}
 	var h hinter
 	if errors.As(err, &h) {

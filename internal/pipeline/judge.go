@@ -71,7 +71,9 @@ func Judge(err error) Verdict {
 	}
 	for _, j := range judgements {
 		if errors.Is(err, j.class) {
-			return j.verdict
+			v := j.verdict
+			v.Refused = v.Refused || accessRefused(err)
+			return v
 		}
 	}
 	var (
@@ -86,6 +88,12 @@ func Judge(err error) Verdict {
 		return Verdict{Scope: ScopeDaemon}
 	}
 	return Verdict{Scope: ScopeStage, Retry: true}
+}
+
+// accessRefused reports whether a destination refused the credentials.
+func accessRefused(err error) bool {
+	var stop *sinks.StopError
+	return errors.As(err, &stop) && stop.Access
 }
 
 // asRetry returns the sink's own word for why it is tried again, or nil.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,9 +47,17 @@ func (s *Supervisor) Run(ctx context.Context, stages ...Stage) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
+	var reachable atomic.Int64 // destinations that have not refused access at their start
+	for _, st := range stages {
+		if st.Sink != "" {
+			reachable.Add(1)
+		}
+	}
+	// Without any destination left a wrong password is a daemon that could not start.
+	alone := func() bool { return reachable.Add(-1) == 0 }
 	for _, st := range stages {
 		wg.Go(func() {
-			if err := s.keep(ctx, st); err != nil {
+			if err := s.keep(ctx, st, alone); err != nil {
 				stop(err)
 			}
 		})
@@ -60,8 +69,9 @@ func (s *Supervisor) Run(ctx context.Context, stages ...Stage) error {
 	return nil
 }
 
-// keep runs one stage until it stops for good; the error, if any, concerns the daemon.
-func (s *Supervisor) keep(ctx context.Context, st Stage) error {
+// keep runs one stage until it stops for good; the error, if any, concerns the daemon. alone is called when a
+// destination refuses access at its start, and reports whether it was the last one.
+func (s *Supervisor) keep(ctx context.Context, st Stage, alone func() bool) error {
 	log := s.Log.With("stage", st.Name)
 	if st.Sink != "" {
 		log = log.With("sink", st.Sink)
@@ -92,6 +102,9 @@ func (s *Supervisor) keep(ctx context.Context, st Stage) error {
 			if Sleep(ctx, d) != nil {
 				return nil
 			}
+		case v.Scope == ScopeSink && v.Refused && restarts == 0 && alone():
+			s.set(StageState{Name: st.Name, Sink: st.Sink, State: "stopped", Err: err, Restarts: restarts})
+			return fmt.Errorf("sink %s: %w", st.Sink, err)
 		case v.Scope == ScopeSink:
 			log.Error("destination stopped, the others go on", "err", err)
 			s.set(StageState{Name: st.Name, Sink: st.Sink, State: "stopped", Err: err, Restarts: restarts})

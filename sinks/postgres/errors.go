@@ -34,7 +34,7 @@ func classify(doing string, err error) error {
 	if reason, alarm, ok := retryable(pg.Code); ok {
 		return &sinks.RetryError{Reason: reason, Alarm: alarm, Err: wrapped}
 	}
-	return &sinks.StopError{What: doing, Err: err, Hint: hintFor(pg)}
+	return &sinks.StopError{What: doing, Err: err, Hint: hintFor(pg), Access: strings.HasPrefix(pg.Code, "28")}
 }
 
 // retryable tells SQLSTATEs that pass, with a word for each; alarm marks those that pass only when
