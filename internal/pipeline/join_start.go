@@ -131,13 +131,14 @@ func (j *Join) rebuild(ctx context.Context, since int64) error {
 
 // await asks again and again until a begin answers, and returns it.
 func await(ctx context.Context, in *stream.Reader, asker Asker, wait func(context.Context, time.Duration) error, a Ask, every time.Duration) (*stream.Begin, error) {
-	from := a.Since
 	for {
-		b, next, err := in.FindBegin(ctx, from, a.Tables, a.Floor)
+		b, next, err := in.FindBegin(ctx, a.Since, a.Tables, a.Floor)
 		if err != nil || b != nil {
 			return b, err
 		}
-		from = next
+		// What lies before is not looked at again, even if the log was cut meanwhile and a begin is written
+		// there: such a begin must not count as the answer.
+		a.Since = next
 		asker.Ask(a)
 		if err := wait(ctx, every); err != nil {
 			return nil, err
