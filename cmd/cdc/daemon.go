@@ -17,7 +17,6 @@ import (
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/pipeline"
-	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/internal/stream/embedded"
 	"github.com/etlsandbox/cdc/internal/telemetry"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -33,7 +32,7 @@ type service struct {
 	version string
 	metrics *telemetry.Metrics
 	fail    func(point string) error
-	rules   stream.Rules // zero outside of tests
+	rules   rules // zero outside of tests
 	started time.Time
 	track   *pipeline.Tracker
 	sup     *pipeline.Supervisor
@@ -67,7 +66,7 @@ func runService(ctx context.Context, d daemon) error {
 	if s.rules, err = newRules(os.Getenv(rulesVariable)); err != nil {
 		return withStatus(exitUnknown, err)
 	}
-	if s.rules != 0 {
+	if s.rules != (rules{}) {
 		d.Log.Warn("rules of the protocol are switched off: destinations will be wrong", "err", os.Getenv(rulesVariable))
 	}
 	limitMemory(int64(s.cfg.Joiner.Memory))

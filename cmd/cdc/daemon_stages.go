@@ -213,14 +213,14 @@ func (s *service) writer(name, role string, client kafka.Config, cl *closers) (*
 	if err != nil {
 		return nil, err
 	}
-	return stream.NewWriter(stream.WriterConfig{Stream: name, Rules: s.rules, MaxRecordBytes: int(s.cfg.Topics.MaxMessageBytes)}, p, l), nil
+	return stream.NewWriter(stream.WriterConfig{Stream: name, Rules: s.rules.stream, MaxRecordBytes: int(s.cfg.Topics.MaxMessageBytes)}, p, l), nil
 }
 
 // reader returns a function that opens a reader of a stream at a Mark.
 func (s *service) reader(name, as string, l *kafka.Log) func(change.Mark) *stream.Reader {
 	log := s.log.With("stream", name, "reader", as)
 	return func(at change.Mark) *stream.Reader {
-		return stream.NewReader(stream.ReaderConfig{Stream: name, Name: as, Grace: 5 * time.Second, Rules: s.rules,
+		return stream.NewReader(stream.ReaderConfig{Stream: name, Name: as, Grace: 5 * time.Second, Rules: s.rules.stream,
 			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
 	}
 }
@@ -370,7 +370,7 @@ func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config,
 		if !at.IsZero() {
 			s.track.Resumed(name, at)
 		}
-		return stream.NewReader(stream.ReaderConfig{Stream: s.viewStream(), Name: name, Grace: 5 * time.Second, Rules: s.rules,
+		return stream.NewReader(stream.ReaderConfig{Stream: s.viewStream(), Name: name, Grace: 5 * time.Second, Rules: s.rules.stream,
 			Topics:    func(t string) bool { return topics[t] },
 			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
 	}
@@ -381,7 +381,7 @@ func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config,
 		}
 		d := pipeline.NewDeliver(pipeline.DeliverConfig{
 			Stream: s.viewStream(), Sink: name, Targets: targets, IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
-			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail,
+			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Rules: s.rules.stages,
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
 			Behind:  func(covers []string) { s.track.Behind(name, covers) },
 		}, pipeline.DeliverDeps{

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/stream"
 )
 
@@ -15,20 +18,37 @@ import (
 // kill -9 does, when the point NAME is passed for the Nth time. It is for crash tests.
 const failpointVariable = "CDC_FAILPOINT"
 
-// rulesVariable names the environment variable that switches rules of the streams' protocol off, by name and
-// separated by commas. It is for tests that show that their checks can fail.
+// rulesVariable names the environment variable that switches rules of the protocol off, by name and separated
+// by commas. It is for tests that show that their checks can fail.
 const rulesVariable = "CDC_TEST_RULES_OFF"
 
+// rules is the protocol, when it is zero.
+type rules struct {
+	stream stream.Rules
+	stages pipeline.Rules
+}
+
 // newRules returns the protocol without the named rules; unknown names are refused.
-func newRules(off string) (stream.Rules, error) {
+func newRules(off string) (rules, error) {
 	if off == "" {
-		return 0, nil
+		return rules{}, nil
 	}
-	rules, err := stream.Without(strings.Split(off, ",")...)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", rulesVariable, err)
+	var ofStream, ofStages []string
+	for _, name := range strings.Split(off, ",") {
+		if slices.Contains(pipeline.RuleNames(), name) {
+			ofStages = append(ofStages, name)
+		} else {
+			ofStream = append(ofStream, name)
+		}
 	}
-	return rules, nil
+	var r rules
+	var errStream, errStages error
+	r.stream, errStream = stream.Without(ofStream...)
+	r.stages, errStages = pipeline.Without(ofStages...)
+	if err := errors.Join(errStream, errStages); err != nil {
+		return rules{}, fmt.Errorf("%s: %w", rulesVariable, err)
+	}
+	return r, nil
 }
 
 // newFailpoint returns what stages call at the named places of the protocol; nil when none is armed.

@@ -281,19 +281,11 @@ func TestSecondDaemon(t *testing.T) {
 		t.Errorf("second daemon: status %d, want 3: %s", code, out)
 	}
 
-	first, exited, client := s.daemon, s.exited, s.client
-	defer client.Close()
+	ended := s.leave()
 	s.folder, s.broker, s.listen = filepath.Join(s.dir, "other"), free(t), free(t)
 	s.configure()
 	s.start()
-	select {
-	case <-exited:
-	case <-time.After(60 * time.Second):
-		_ = first.Process.Kill()
-		<-exited
-		t.Fatal("the first daemon goes on")
-	}
-	if code := first.ProcessState.ExitCode(); code != 3 {
+	if code := ended(); code != 3 {
 		t.Errorf("the first daemon ended with status %d, want 3", code)
 	}
 	s.changeALittle()

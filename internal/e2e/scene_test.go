@@ -26,27 +26,28 @@ import (
 
 // scene is a source, a destination and a daemon between them.
 type scene struct {
-	t       *testing.T
-	bin     string
-	dir     string
-	source  *testenv.MySQLServer
-	sink    *testenv.PostgresServer
-	db      *sql.DB
-	target  string // database of the destination
-	broker  string
-	listen  string
-	tables  []string // source.tables.include
-	exclude []string
-	views   []string // names delivered
-	sinkAt  string   // host:port, when not the server's own
-	folder  string   // data_dir, when not the usual one
-	command func(name string, args ...string) *exec.Cmd
-	sets    []string // further --set
-	empty   []string // of views, those that have no rows
-	daemon  *exec.Cmd
-	exited  chan struct{}
-	status  int // of the last daemon that ended
-	client  *admin.Client
+	t        *testing.T
+	bin      string
+	dir      string
+	source   *testenv.MySQLServer
+	sink     *testenv.PostgresServer
+	db       *sql.DB
+	target   string // database of the destination
+	broker   string
+	listen   string
+	tables   []string // source.tables.include
+	exclude  []string
+	views    []string // names delivered
+	sinkAt   string   // host:port, when not the server's own
+	folder   string   // data_dir, when not the usual one
+	external string   // broker: of the configuration, when the daemon does not bring its own
+	command  func(name string, args ...string) *exec.Cmd
+	sets     []string // further --set
+	empty    []string // of views, those that have no rows
+	daemon   *exec.Cmd
+	exited   chan struct{}
+	status   int // of the last daemon that ended
+	client   *admin.Client
 }
 
 func newScene(t *testing.T, source *testenv.MySQLServer) *scene {
@@ -148,6 +149,10 @@ func (s *scene) configure() {
 	for i, v := range s.views {
 		deliver[i] = fmt.Sprintf("{from: view/%s}", v)
 	}
+	broker := s.external
+	if broker == "" {
+		broker = fmt.Sprintf("{listen: %q}", s.broker)
+	}
 	text := fmt.Sprintf(`version: 1
 name: jupiter
 data_dir: %q
@@ -159,7 +164,7 @@ source:
   tables: {include: %s, exclude: %s}
   columns: {exclude: ["sakila.staff.password"]}
   snapshot: {chunk_rows: 2000}
-broker: {listen: %q}
+broker: %s
 views: {dir: %q}
 admin: {listen: %q}
 sinks:
@@ -172,7 +177,7 @@ sinks:
     password: ${env:E2E_SINK}
     tls: {mode: disable}
     deliver: [%s]
-`, s.data(), s.source.Host, s.source.Port, s.source.User, quoted(s.tables), quoted(s.exclude), s.broker,
+`, s.data(), s.source.Host, s.source.Port, s.source.User, quoted(s.tables), quoted(s.exclude), broker,
 		filepath.Join(s.dir, "views"), s.listen, host, port, s.target, s.sink.User, strings.Join(deliver, ", "))
 	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)

@@ -28,6 +28,8 @@ type DeliverConfig struct {
 	Fail                func(point string) error
 	// Applied is told each batch that the destination has taken.
 	Applied func(Applied)
+	// Rules is zero outside of tests.
+	Rules Rules
 	// Behind is told, before a Mark or a batch that changed it is, which covers (or tables that wait for one)
 	// keep the destination from showing what its Mark says.
 	Behind func(names []string)
@@ -254,6 +256,11 @@ func (d *Deliver) more(ctx context.Context, recs []*stream.Record) ([]*stream.Re
 
 func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
 	b := d.batch(recs)
+	if d.cfg.Rules.off(batchCounts) {
+		if err := announceWhatIsThere(ctx, b); err != nil {
+			return err
+		}
+	}
 	if b.Rows == 0 && (b.Kind == change.Changes || b.Kind == change.Idle) && !d.idled() {
 		d.quiet = b
 		return nil
@@ -332,4 +339,29 @@ func (d *Deliver) batch(recs []*stream.Record) *change.Batch {
 		}
 	}
 	return b
+}
+
+// announceWhatIsThere makes a batch hold what can be read of it now.
+func announceWhatIsThere(ctx context.Context, b *change.Batch) error {
+	if b.Rows == 0 {
+		return nil
+	}
+	var there []change.Event
+	for ev, err := range b.Open(ctx) {
+		if err != nil {
+			return err
+		}
+		there = append(there, ev)
+	}
+	b.Rows = len(there)
+	b.Open = func(context.Context) iter.Seq2[change.Event, error] {
+		return func(yield func(change.Event, error) bool) {
+			for _, ev := range there {
+				if !yield(ev, nil) {
+					return
+				}
+			}
+		}
+	}
+	return nil
 }
