@@ -98,6 +98,13 @@ func access(code uint16) bool {
 	return false
 }
 
+func accessHint(code uint16) string {
+	if code == 1045 || code == 1698 {
+		return "check source.user and source.password, and that the account may log in from here"
+	}
+	return "run cdc doctor: it prints the GRANT lines"
+}
+
 // Classify wraps an error of a connection to the source in an *Error that says what it means. Errors
 // that are classified already, and those of the caller's own context, pass through.
 func Classify(doing string, err error) error {
@@ -110,7 +117,7 @@ func Classify(doing string, err error) error {
 	}
 	if code, text, ok := serverError(err); ok {
 		if access(code) {
-			return &Error{Doing: doing, Kind: ErrAccess, Cause: err, Hint: "run cdc doctor: it prints the GRANT lines"}
+			return &Error{Doing: doing, Kind: ErrAccess, Cause: err, Hint: accessHint(code)}
 		}
 		switch code {
 		case 1040, 1053, 1077, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 3169, 4031:
