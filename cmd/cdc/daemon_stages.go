@@ -381,7 +381,7 @@ func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config,
 		}
 		d := pipeline.NewDeliver(pipeline.DeliverConfig{
 			Stream: s.viewStream(), Sink: name, Targets: targets, IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
-			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Rules: s.rules.stages,
+			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Uncounted: s.rules.uncounted,
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
 			Behind:  func(covers []string) { s.track.Behind(name, covers) },
 		}, pipeline.DeliverDeps{

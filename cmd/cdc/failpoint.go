@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/stream"
 )
 
@@ -22,31 +20,25 @@ const failpointVariable = "CDC_FAILPOINT"
 // by commas. It is for tests that show that their checks can fail.
 const rulesVariable = "CDC_TEST_RULES_OFF"
 
+// batchCounts is the rule of that list which is the deliver stage's.
+const batchCounts = "batch-counts"
+
 // rules is the protocol, when it is zero.
 type rules struct {
-	stream stream.Rules
-	stages pipeline.Rules
+	stream    stream.Rules
+	uncounted bool
 }
 
 // newRules returns the protocol without the named rules; unknown names are refused.
-func newRules(off string) (rules, error) {
+func newRules(off string) (r rules, err error) {
 	if off == "" {
-		return rules{}, nil
+		return r, nil
 	}
-	var ofStream, ofStages []string
-	for _, name := range strings.Split(off, ",") {
-		if slices.Contains(pipeline.RuleNames(), name) {
-			ofStages = append(ofStages, name)
-		} else {
-			ofStream = append(ofStream, name)
-		}
-	}
-	var r rules
-	var errStream, errStages error
-	r.stream, errStream = stream.Without(ofStream...)
-	r.stages, errStages = pipeline.Without(ofStages...)
-	if err := errors.Join(errStream, errStages); err != nil {
-		return rules{}, fmt.Errorf("%s: %w", rulesVariable, err)
+	names := strings.Split(off, ",")
+	r.uncounted = slices.Contains(names, batchCounts)
+	names = slices.DeleteFunc(names, func(n string) bool { return n == batchCounts })
+	if r.stream, err = stream.Without(names...); err != nil {
+		return rules{}, fmt.Errorf("%s: %w, %s", rulesVariable, err, batchCounts)
 	}
 	return r, nil
 }

@@ -24,7 +24,6 @@ const (
 	noStateReplay
 	viewBeginAtRawBegin
 	seqAbove
-	batchCounts
 )
 
 var ruleNames = []string{
@@ -38,7 +37,6 @@ var ruleNames = []string{
 	"no-state-replay",            // the joiner goes on from an older state without replay
 	"view-begin-at-raw-begin",    // the views' begin is written at the raw end only
 	"seq-above",                  // a cover that was asked for is not numbered above what its reader holds
-	"batch-counts",               // a batch for a destination is what can be read now, however much was announced
 }
 
 // RuleNames lists the rules that Without knows.
