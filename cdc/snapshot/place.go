@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
@@ -249,9 +251,37 @@ func fileNumber(file string) (n uint64) {
 	return n
 }
 
-func (r *Reader) lockingRead(ctx context.Context, conn *sql.Conn, read func(querier) error) (high change.Position, err error) {
-	if _, err := conn.ExecContext(ctx, "START TRANSACTION"); err != nil {
-		return high, fmt.Errorf("start a locking read: %w", err)
+// lockingReadTries is how often a locking read is tried that ended in a deadlock with a writer.
+const lockingReadTries = 50
+
+// lockingRead reads again when the server chose it as the victim of a deadlock: a read that waits for a
+// writer which waits for a row that was read already.
+func (r *Reader) lockingRead(ctx context.Context, conn *sql.Conn, read func(querier) error) (change.Position, error) {
+	for try := 1; ; try++ {
+		high, err := r.tryLocking(ctx, conn, read)
+		var e *mysql.MySQLError
+		if !errors.As(err, &e) || e.Number != deadlockFound {
+			return high, err
+		}
+		if try == lockingReadTries {
+			return high, fmt.Errorf("%d locking reads in a row met a deadlock; set source.snapshot.chunk_rows lower, or gtid_mode=ON on the source: %w", try, err)
+		}
+		if err := r.pause(ctx, time.Duration(try)*time.Millisecond); err != nil {
+			return high, err
+		}
+	}
+}
+
+// deadlockFound is the server's ER_LOCK_DEADLOCK.
+const deadlockFound = 1213
+
+// tryLocking reads at READ COMMITTED, which locks the rows and not the gaps between them: all that was
+// logged when the read began is in the index already, so writers of other keys need not wait for it.
+func (r *Reader) tryLocking(ctx context.Context, conn *sql.Conn, read func(querier) error) (high change.Position, err error) {
+	for _, s := range []string{"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"} {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			return high, fmt.Errorf("start a locking read (%s): %w", s, err)
+		}
 	}
 	defer func() {
 		if _, e := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); e != nil && err == nil {
