@@ -11,15 +11,21 @@ import (
 type Query struct {
 	SQL   string
 	Shape *change.Table
+	// Base is the table whose first primary key column the query's first key column is: ranges are planned
+	// over it, which is cheap. Without it they are planned over the query itself.
+	Base *change.Table
 }
 
 func (q Query) source() string { return "(" + q.SQL + ") AS " + quote("q") }
 
-// PlanQuery returns the first part of a range of the query's keys that holds about limit rows. A key without
-// an ordered prefix gives the whole range: its rows are compared at once.
+// PlanQuery returns the first part of a range of the query's keys: about limit rows of Base, or of the query
+// where there is none. A key without an ordered prefix gives the whole range: its rows are compared at once.
 func (r *Reader) PlanQuery(ctx context.Context, q Query, from change.KeyRange, limit int) (change.KeyRange, error) {
 	if OrderedPrefix(q.Shape) == 0 {
 		return from, nil
+	}
+	if q.Base != nil {
+		return r.plan(ctx, r.db, TableName(q.Base.ID), q.Base, 1, from, limit)
 	}
 	conn, release, err := r.conn(ctx)
 	if err != nil {

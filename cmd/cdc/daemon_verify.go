@@ -70,7 +70,7 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name str
 	if plan == nil {
 		return out, admin.NotFound("view "+t.From+" is not known", "cdc view list names them")
 	}
-	c := verify.Config{Stream: s.viewStream(), Target: t, SQL: plan.SQL, Wait: pipeline.Sleep, Pace: pipeline.NewPace(func() int { return r.MaxRowsPerSecond })}
+	c := verify.Config{Stream: s.viewStream(), Target: t, SQL: plan.SQL, Base: baseOf(plan), Wait: pipeline.Sleep, Pace: pipeline.NewPace(func() int { return r.MaxRowsPerSecond })}
 	if r.Keys != "" {
 		var err error
 		if c.Keys, err = parseKeys(r.Keys, t.Table.KeyTypes()); err != nil {
@@ -105,6 +105,20 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name str
 		m.LastSuccess.WithLabelValues(name, t.From).SetToCurrentTime()
 	}
 	return out, nil
+}
+
+// baseOf finds the table whose first primary key column is the view's first key column; nil if there is none.
+func baseOf(p *view.Plan) *change.Table {
+	col, ok := p.Select[p.Output.Key[0]].(interface{ Source() (input, column int) })
+	if !ok {
+		return nil
+	}
+	input, column := col.Source()
+	t := p.Inputs[input].Table
+	if len(t.Key) == 0 || t.Key[0] != column || p.Inputs[input].Left {
+		return nil
+	}
+	return t
 }
 
 func (s *service) plan(name string) *view.Plan {

@@ -45,6 +45,8 @@ type Config struct {
 	Stream string
 	Target sinks.Target
 	SQL    string // what the source is asked
+	// Base, unless nil, is the table whose first primary key column is the view's first key column.
+	Base *change.Table
 	// Keys restricts the comparison; the zero range is everything.
 	Keys change.KeyRange
 	// ChunkRows is about how many rows are held at once.
@@ -103,19 +105,22 @@ func Run(ctx context.Context, cfg Config, src Source, dst Destination, places Pl
 	if cfg.ChunkRows == 0 {
 		cfg.ChunkRows = 20000
 	}
-	c := &comparison{cfg: cfg, src: src, dst: dst, places: places, query: snapshot.Query{SQL: cfg.SQL, Shape: cfg.Target.Table}, sum: sha256.New()}
+	c := &comparison{cfg: cfg, src: src, dst: dst, places: places, query: snapshot.Query{SQL: cfg.SQL, Shape: cfg.Target.Table, Base: cfg.Base}, sum: sha256.New()}
 	var err error
 	if c.held, err = dst.Quarantined(ctx, cfg.Stream, cfg.Target.From); err != nil {
 		return c.out, err
 	}
+	step := min(firstStep, cfg.ChunkRows)
 	for left := cfg.Keys; ; {
-		rng, err := src.PlanQuery(ctx, c.query, left, cfg.ChunkRows)
+		rng, err := src.PlanQuery(ctx, c.query, left, step)
 		if err != nil {
 			return c.out, err
 		}
+		before := c.out.Rows
 		if err := c.compare(ctx, rng); err != nil {
 			return c.out, err
 		}
+		step = nextStep(step, c.out.Rows-before, cfg.ChunkRows)
 		if cfg.Progress != nil {
 			cfg.Progress(c.out.Rows, c.out.Different+c.out.Unsettled)
 		}
@@ -126,6 +131,18 @@ func Run(ctx context.Context, cfg Config, src Source, dst Destination, places Pl
 	}
 	c.out.Digest = hex.EncodeToString(c.sum.Sum(nil))
 	return c.out, nil
+}
+
+// firstStep is how many rows of the base table the first range takes: nobody knows yet how many rows of the
+// view come of each.
+const firstStep = 100
+
+// nextStep adapts how many rows of the base table a range takes to how many rows of the view came of it.
+func nextStep(step, got, want int) int {
+	if got == 0 {
+		return min(2*step, want)
+	}
+	return max(1, min(2*step, int(float64(step)*float64(want)/float64(got)), want))
 }
 
 // rows by key.
