@@ -287,46 +287,6 @@ func (c *catalog) key(parts [][]sql.NullString) {
 	l.Table.Key = key
 }
 
-func (c *catalog) foreignKeys(ctx context.Context, conn *sql.Conn) error {
-	where := strings.ReplaceAll(strings.ReplaceAll(c.where, "TABLE_SCHEMA", "k.TABLE_SCHEMA"), "TABLE_NAME", "k.TABLE_NAME")
-	rows, err := query(ctx, conn, `SELECT k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.COLUMN_NAME,
-			k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.DELETE_RULE, r.UPDATE_RULE
-		FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r
-			ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
-		WHERE k.REFERENCED_TABLE_NAME IS NOT NULL AND `+where+`
-		ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION`, c.args...)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		l := c.byID[change.TableID{DB: r[0].String, Name: r[1].String}]
-		if l == nil {
-			continue
-		}
-		fks := l.Table.ForeignKeys
-		if n := len(fks); n == 0 || fks[n-1].Name != r[2].String {
-			fks = append(fks, change.ForeignKey{
-				Name: r[2].String, Parent: change.TableID{DB: r[4].String, Name: r[5].String},
-				OnDelete: action(r[7].String), OnUpdate: action(r[8].String), Logged: c.server.LogCascades,
-			})
-		}
-		fk := &fks[len(fks)-1]
-		fk.Columns, fk.ParentBy = append(fk.Columns, r[3].String), append(fk.ParentBy, r[6].String)
-		l.Table.ForeignKeys = fks
-	}
-	return nil
-}
-
-func action(rule string) change.Action {
-	switch rule {
-	case "CASCADE":
-		return change.Cascade
-	case "SET NULL":
-		return change.SetNull
-	}
-	return change.NoAction
-}
-
 func (c *catalog) result() ([]*Layout, error) {
 	ls := make([]*Layout, 0, len(c.byID))
 	for id, l := range c.byID {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/etlsandbox/cdc/cdc"
 	"github.com/etlsandbox/cdc/internal/testenv"
@@ -76,6 +77,54 @@ func TestTables(t *testing.T) {
 			t.Errorf("a table that does not exist: %v, %v", l, err)
 		}
 	})
+}
+
+// Rights to read rows are enough to see what the foreign keys do.
+func TestForeignKeysOfAReader(t *testing.T) {
+	onBoth(t, foreignKeysOfAReader)
+	t.Run("mysql57", func(t *testing.T) { foreignKeysOfAReader(t, testenv.MySQL57(t)) })
+}
+
+func foreignKeysOfAReader(t *testing.T, s *testenv.MySQLServer) {
+	db := s.CreateDatabase(t)
+	exec(t, s, db,
+		"CREATE TABLE `parent (x)` (`i)d` INT PRIMARY KEY, b INT, UNIQUE KEY (b)) ENGINE=InnoDB",
+		"CREATE TABLE child (id INT PRIMARY KEY, p INT, q INT, r INT, s INT COMMENT 'CONSTRAINT `fk1` FOREIGN KEY (',"+
+			" CONSTRAINT `fk1` FOREIGN KEY (p) REFERENCES `parent (x)` (`i)d`) ON DELETE SET NULL ON UPDATE CASCADE,"+
+			" CONSTRAINT `fk``2` FOREIGN KEY (q) REFERENCES `parent (x)` (b) ON DELETE CASCADE,"+
+			" CONSTRAINT fk3 FOREIGN KEY (r) REFERENCES `parent (x)` (b) ON UPDATE SET NULL,"+
+			" CONSTRAINT fk4 FOREIGN KEY (s) REFERENCES `parent (x)` (b) ON DELETE RESTRICT) ENGINE=InnoDB")
+	read := func(cfg cdc.Config) []change.ForeignKey {
+		src := open(t, cfg)
+		ts, err := src.Tables(t.Context(), inDatabase(db))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ts) != 2 {
+			t.Fatalf("%d tables, want 2", len(ts))
+		}
+		return ts[0].ForeignKeys
+	}
+	type rules struct {
+		Name               string
+		OnDelete, OnUpdate change.Action
+	}
+	var got []rules
+	reader := read(newUser(t, s, "SELECT ON "+db+".*"))
+	for _, fk := range reader {
+		got = append(got, rules{fk.Name, fk.OnDelete, fk.OnUpdate})
+	}
+	want := []rules{
+		{"fk1", change.SetNull, change.Cascade}, {"fk3", change.NoAction, change.SetNull},
+		{"fk4", change.NoAction, change.NoAction}, {"fk`2", change.Cascade, change.NoAction},
+	}
+	sortByName := cmpopts.SortSlices(func(a, b rules) bool { return a.Name < b.Name })
+	if d := cmp.Diff(want, got, sortByName); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(read(config(s)), reader); d != "" {
+		t.Errorf("the administrator sees other keys: %s", d)
+	}
 }
 
 func TestUnsupportedColumns(t *testing.T) {

@@ -101,6 +101,8 @@ func (c Config) connector() (*connector, error) {
 		"time_zone":         "'+00:00'",
 		"sql_mode":          "''",
 		"net_write_timeout": "600",
+		// The rules of foreign keys are looked up by quoted name.
+		"sql_quote_show_create": "1",
 	}
 	t, err := c.TLSConfig()
 	if err != nil {
