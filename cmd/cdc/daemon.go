@@ -94,6 +94,8 @@ func runService(ctx context.Context, d daemon) error {
 		listeners = append(listeners, l)
 	}
 	d.Metrics.Active.Set(1)
+	d.Metrics.Config.LastReloadSuccessful.Set(1) // the start has read it
+	d.Metrics.Config.LastReloadTimestamp.SetToCurrentTime()
 	g, ctx := errgroup.WithContext(ctx)
 	srv := &admin.Server{Version: d.Version, Reporter: s, Operator: s, Metrics: d.Metrics.Handler(), Log: d.Log}
 	work, done := context.WithCancel(ctx)

@@ -27,7 +27,9 @@ func (s *service) broker(ctx context.Context) (client kafka.Config, closeIt func
 	if err != nil {
 		return client, nil, withStatus(exitUnknown, err)
 	}
+	stop := sampled(func() { s.metrics.Broker.DiskBytes.Set(float64(s.embedded.DiskBytes())) })
 	return s.embedded.Client(), func() {
+		stop()
 		if err := s.embedded.Close(); err != nil {
 			log.Warn("broker not closed cleanly", "err", err)
 		}

@@ -239,6 +239,7 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 	}
 	enc.Tombstones = s.cfg.Topics.Tombstones
 	live := pipeline.NewLiveSource(src, sourceFilter(&s.cfg.Source))
+	live.Read = s.track.Read
 	s.mu.Lock()
 	s.live = live
 	s.mu.Unlock()
@@ -319,6 +320,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 			s.log.Warn("join state not closed cleanly", "err", err)
 		}
 	})
+	cl.add(sampled(s.stateFigures(store)))
 	engine, err := joiner.New(plans)
 	if err != nil {
 		return pipeline.Stage{}, err

@@ -19,6 +19,8 @@ type LiveSource struct {
 	src    *cdc.Source
 	filter cdc.Filter
 	wake   chan struct{}
+	// Read, unless nil, is told by Next what was read of the log: bytes, and rows passed over by table.
+	Read func(bytes uint64, filtered map[string]uint64)
 
 	mu     sync.Mutex // guards reader
 	reader *binlog.Reader
@@ -27,9 +29,12 @@ type LiveSource struct {
 	items  chan logSlice
 }
 
+// logSlice is what was read in one go, with the size of its events and the rows passed over meanwhile.
 type logSlice struct {
-	items []LogItem
-	err   error
+	items    []LogItem
+	err      error
+	bytes    uint64
+	filtered map[string]uint64
 }
 
 // sliceItems bounds a slice of items, sliceAhead how many slices wait.
@@ -112,16 +117,6 @@ func (s *LiveSource) Close() error {
 	return err
 }
 
-// Bytes is the size of the log's events read since Open.
-func (s *LiveSource) Bytes() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reader == nil {
-		return 0
-	}
-	return s.reader.Bytes()
-}
-
 // Next implements Source.
 func (s *LiveSource) Next(ctx context.Context, wait time.Duration) ([]LogItem, error) {
 	var got logSlice
@@ -143,6 +138,9 @@ func (s *LiveSource) Next(ctx context.Context, wait time.Duration) ([]LogItem, e
 			return nil, nil
 		}
 	}
+	if s.Read != nil && (got.bytes > 0 || len(got.filtered) > 0) {
+		s.Read(got.bytes, got.filtered)
+	}
 	if errors.Is(got.err, cdc.ErrPurged) || errors.Is(got.err, cdc.ErrIncident) {
 		got.err = fmt.Errorf("%w: %w", ErrPurged, got.err)
 	}
@@ -153,6 +151,7 @@ func (s *LiveSource) Next(ctx context.Context, wait time.Duration) ([]LogItem, e
 // nothing more at hand.
 func pump(ctx context.Context, r *binlog.Reader, src *cdc.Source, filter cdc.Filter, out chan<- logSlice) {
 	c := itemConverter{r: r, src: src, filter: filter}
+	bytes, filtered := uint64(0), map[change.TableID]uint64{}
 	for {
 		var err error
 		c.out = make([]LogItem, 0, 16)
@@ -162,8 +161,10 @@ func pump(ctx context.Context, r *binlog.Reader, src *cdc.Source, filter cdc.Fil
 				err = c.add(ctx, &it)
 			}
 		}
+		slice := logSlice{items: c.out, err: err, bytes: r.Bytes() - bytes, filtered: newlyFiltered(r, filtered)}
+		bytes += slice.bytes
 		select {
-		case out <- logSlice{c.out, err}:
+		case out <- slice:
 		case <-ctx.Done():
 			return
 		}
@@ -171,6 +172,21 @@ func pump(ctx context.Context, r *binlog.Reader, src *cdc.Source, filter cdc.Fil
 			return
 		}
 	}
+}
+
+// newlyFiltered returns the rows passed over since the last call, by table, and notes them in seen.
+func newlyFiltered(r *binlog.Reader, seen map[change.TableID]uint64) (byTable map[string]uint64) {
+	for id, n := range r.Filtered() {
+		if n == seen[id] {
+			continue
+		}
+		if byTable == nil {
+			byTable = map[string]uint64{}
+		}
+		byTable[id.String()] = n - seen[id]
+		seen[id] = n
+	}
+	return byTable
 }
 
 // itemConverter turns the log's items into the stage's: a statement, which the log wraps in a transaction

@@ -96,6 +96,9 @@ func (t *Tracker) Committed(c Committed, raw bool) {
 			m.Source.Lag.Set(max(0, time.Since(time.UnixMicro(c.CommitMicros)).Seconds()))
 		}
 	}
+	if !raw && c.Kind == change.Changes && c.CommitMicros > 0 {
+		m.Join.Lag.Set(max(0, time.Since(time.UnixMicro(c.CommitMicros)).Seconds()))
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.streams[c.Stream]
@@ -152,6 +155,16 @@ func (t *Tracker) cover(c Committed, raw bool) {
 	if ended > keptCovers {
 		j := slices.IndexFunc(t.covers, func(o CoverProgress) bool { return !o.Ended.IsZero() })
 		t.covers = slices.Delete(t.covers, j, j+1)
+	}
+}
+
+// Read counts what was read of the source's log: bytes, and rows that were passed over.
+func (t *Tracker) Read(bytes uint64, filtered map[string]uint64) {
+	m := t.Metrics.Source
+	m.Bytes.Add(float64(bytes))
+	for name, n := range filtered {
+		m.FilteredRows.WithLabelValues(name).Add(float64(n))
+		m.Rows.WithLabelValues(name, "filtered").Add(float64(n))
 	}
 }
 
