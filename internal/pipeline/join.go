@@ -278,7 +278,7 @@ func (j *Join) put(ctx context.Context, last *wire.Progress, next map[string]Cov
 		return err
 	}
 	var vs []string
-	switch late := j.cfg.Rules.off(viewBeginAtRawBegin); {
+	switch late := j.cfg.Rules.off(viewBeginAtRawBegin) && !j.w.State().Fresh; {
 	case last.Kind == change.Begin && !late:
 		vs = j.withheldBy(last, next)
 	case last.Kind == change.End && late:

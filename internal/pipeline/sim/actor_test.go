@@ -73,6 +73,9 @@ func (w *world) effect() error {
 		return err
 	}
 	w.effects++
+	if w.atomic {
+		return nil
+	}
 	if w.faults["flaky"] && !w.quiet && w.r.IntN(400) == 0 {
 		w.note("%s: flaky", a.name)
 		return errFlaky

@@ -49,6 +49,7 @@ func (s *checkedSink) Prepare(ctx context.Context, stream string, targets []sink
 	if err := s.call(); err != nil {
 		return err
 	}
+	defer func() { s.w.atomic = false }()
 	return s.Sink.Prepare(ctx, stream, targets)
 }
 
@@ -66,6 +67,7 @@ func (s *checkedSink) Apply(ctx context.Context, b *change.Batch) error {
 		return err
 	}
 	err := s.Sink.Apply(ctx, b)
+	s.w.atomic = false
 	s.w.noteApplied(s, b, err)
 	s.w.check(s.d, s.stream, b)
 	if err != nil {

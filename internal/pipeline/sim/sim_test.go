@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,29 +106,69 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-func budget() time.Duration {
-	d, _ := time.ParseDuration(os.Getenv("CDC_TEST_BUDGET"))
-	return d
+// budget is the time that CDC_TEST_BUDGET adds to the tests, and CDC_SOAK gives to this one alone.
+func budget(t *testing.T) time.Duration {
+	var sum time.Duration
+	for _, name := range []string{"CDC_TEST_BUDGET", "CDC_SOAK"} {
+		text := os.Getenv(name)
+		if text == "" {
+			continue
+		}
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Logf("%s: %v: it adds nothing here", name, err)
+			continue
+		}
+		sum += d
+	}
+	return sum
 }
 
-func number10(name string) int {
-	n, _ := strconv.Atoi(os.Getenv(name))
-	return n
-}
-
-// TestSimulation explores histories of mixed faults; CDC_TEST_BUDGET (a duration) adds time.
+// TestSimulation explores histories of mixed faults: no violation, and everything settles. CDC_TEST_BUDGET
+// or CDC_SOAK (durations) go on with further seeds for so long.
 func TestSimulation(t *testing.T) {
 	n := 2000
 	if *flagSeeds > 0 {
 		n = *flagSeeds
 	}
-	began := time.Now()
-	done, w, v, counts := explore(mustFixture(t), options{steps: *flagSteps, only: *flagFault, without: *flagRule}, *flagFrom, n, time.Time{})
+	f, o, began := mustFixture(t), options{steps: *flagSteps, only: *flagFault, without: *flagRule}, time.Now()
+	done, w, v, counts := explore(f, o, *flagFrom, n, time.Time{})
+	if more := budget(t); v == nil && more > 0 {
+		var further int
+		further, w, v, _ = explore(f, o, *flagFrom+uint64(n), 1<<40, time.Now().Add(more))
+		done += further
+	}
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%8d %s", counts[k], k)
 	}
 	t.Logf("%d histories in %s", done, time.Since(began).Round(time.Millisecond))
 	if v != nil {
 		t.Fatal(w.describe(v))
+	}
+	for _, k := range []string{"views changes", "raw changes", "views end", "raw end", "power cut", "restore", "fenced"} {
+		if counts[k] < done/50 {
+			t.Errorf("%s happened %d times in %d histories: the simulation looks at nothing", k, counts[k], done)
+		}
+	}
+}
+
+// TestDeterminism: one seed is one history, whatever the order of maps.
+func TestDeterminism(t *testing.T) {
+	f := mustFixture(t)
+	for seed := uint64(1); seed <= 12; seed++ {
+		o := options{seed: seed, steps: 1000, tracing: true}
+		a, _ := run(f, o)
+		b, _ := run(f, o)
+		if len(a.trace) < 100 {
+			t.Errorf("seed %d: the trace has %d lines", seed, len(a.trace))
+		}
+		for i := range min(len(a.trace), len(b.trace)) {
+			if a.trace[i] != b.trace[i] {
+				t.Fatalf("seed %d: the histories part:\n%s\n%s", seed, a.trace[i], b.trace[i])
+			}
+		}
+		if len(a.trace) != len(b.trace) || a.effects != b.effects {
+			t.Errorf("seed %d: %d and %d lines, %d and %d effects", seed, len(a.trace), len(b.trace), a.effects, b.effects)
+		}
 	}
 }

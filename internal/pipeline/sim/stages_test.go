@@ -199,7 +199,10 @@ func (w *world) newDeliver(i int, d *destination, name string) *deliverProcess {
 			ask = w.askJoin
 		}
 		sink := memory.Open(d.db, memory.Options{
-			Reader: d.name, Writer: w.newID(), Break: w.sinkBreak, Hook: func(string) error { return w.point() },
+			Reader: d.name, Writer: w.newID(), Break: w.sinkBreak, Hook: func(string) error {
+				w.atomic = true // inside a transaction, whose lock nobody else must meet
+				return w.point()
+			},
 		})
 		cfg := pipeline.DeliverConfig{
 			Stream: name, Sink: d.name, Targets: w.targets(name),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ type world struct {
 	burst   int // an effect yields once in so many times
 	load    int // a new transaction in one of so many turns
 	quiet   bool
+	atomic  bool // the actor is inside of a destination's transaction
 	tracing bool
 	faults  map[string]bool
 	counts  map[string]int
@@ -312,7 +314,7 @@ func (w *world) run() (v *violation) {
 		}
 		y, ok := x.(violation)
 		if !ok {
-			panic(x)
+			y = violation{"panic", fmt.Sprintf("step %d: %v\n%s", w.tick, x, debug.Stack())}
 		}
 		v = &y
 	}()
