@@ -92,8 +92,9 @@ docs: build ## write docs/reference from the code
 	@bin/cdc docs docs/reference
 
 .PHONY: bench
-bench: check-go ## the Go benchmarks, into .cache/bench.txt
-	@mkdir -p $(CACHE)
+bench: servers ## the whole program, into docs/benchmarks (BENCH_SCALE=5), then the Go benchmarks, into .cache/bench.txt
+	@mkdir -p $(CACHE) docs/benchmarks
+	CDC_BENCH_DIR=$(CURDIR)/docs/benchmarks CDC_BENCH_SCALE=$(or $(BENCH_SCALE),5) go test -run 'TestBench$$' -count=1 -v -timeout 60m ./internal/e2e
 	@set -o pipefail; go test -run '^$$' -bench . -benchmem ./... 2>&1 | tee $(CACHE)/bench.txt
 
 .PHONY: fuzz
