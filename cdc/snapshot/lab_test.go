@@ -30,12 +30,11 @@ type lab struct {
 	log    *binlog.Reader
 	rnd    *rand.Rand
 
-	pos    change.Position           // behind the last transaction taken from the log
-	commit uint64                    // how many there were
-	truth  map[change.Key]change.Row // the table at pos
-	held   map[change.Key]change.Row // what a destination of the chunks and changes holds at pos
-	seen   map[change.Key]bool       // keys noted since begin, of a table without ranges
-	open   []*job                    // chunks whose windows are open
+	pos   change.Position           // behind the last transaction taken from the log
+	truth map[change.Key]change.Row // the table at pos
+	held  map[change.Key]change.Row // what a destination of the chunks and changes holds at pos
+	seen  map[change.Key]bool       // keys noted since begin, of a table without ranges
+	open  []*job                    // chunks whose windows are open
 }
 
 // newLab makes table t with the key type given and begins to follow it.
@@ -88,7 +87,6 @@ func (l *lab) follow(ctx context.Context) error {
 			}
 		case binlog.Commit, binlog.Heartbeat:
 			l.pos = l.log.Position()
-			l.commit++
 			return nil
 		case binlog.Schema, binlog.Pause:
 			return fmt.Errorf("the log holds an item of kind %d", it.Kind)
