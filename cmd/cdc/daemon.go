@@ -50,7 +50,8 @@ type service struct {
 	src    *capture.Source
 	plans  []*view.Plan
 	tables []string
-	why    error // why the pipeline is not there yet
+	ids    []change.TableID // the same
+	why    error            // why the pipeline is not there yet
 	live   *pipeline.LiveSource
 }
 

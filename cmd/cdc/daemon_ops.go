@@ -154,6 +154,9 @@ func begin(ctx context.Context, queue *pipeline.AskQueue, ask pipeline.Ask) (adm
 }
 
 func oneTable(name string, tables []string) (string, error) {
+	if slices.Contains(tables, name) {
+		return name, nil
+	}
 	var found []string
 	for _, t := range tables {
 		if strings.EqualFold(t, name) || strings.EqualFold(t[strings.IndexByte(t, '.')+1:], name) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,11 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := s.topics(ctx, client, tables, plans); err != nil {
+	var ids []change.TableID
+	for _, t := range tables {
+		ids = append(ids, t.ID)
+	}
+	if err := s.topics(ctx, client, ids, plans); err != nil {
 		return err
 	}
 	capt, err := s.captureStage(src, client, &cl)
@@ -98,9 +103,9 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		return err
 	}
 	s.mu.Lock()
-	s.src, s.plans, s.why, s.tables = src, plans, nil, nil
-	for _, t := range tables {
-		s.tables = append(s.tables, t.ID.String())
+	s.src, s.plans, s.why, s.tables, s.ids = src, plans, nil, nil, ids
+	for _, id := range ids {
+		s.tables = append(s.tables, id.String())
 	}
 	s.mu.Unlock()
 	defer func() {
@@ -171,7 +176,7 @@ func (s *service) compileViews(tables []*change.Table) ([]*view.Plan, error) {
 }
 
 // topics creates and checks the topics of both streams.
-func (s *service) topics(ctx context.Context, client kafka.Config, tables []*change.Table, plans []*view.Plan) error {
+func (s *service) topics(ctx context.Context, client kafka.Config, raw []change.TableID, plans []*view.Plan) error {
 	adm, err := kafka.NewAdmin(client)
 	if err != nil {
 		return err
@@ -179,10 +184,7 @@ func (s *service) topics(ctx context.Context, client kafka.Config, tables []*cha
 	defer adm.Close()
 	b := &s.cfg.Broker
 	o := kafka.StreamOptions{Partitions: int32(b.Partitions), Retention: b.Retention, MaxMessageBytes: int(s.cfg.Topics.MaxMessageBytes)}
-	var raw, views []change.TableID
-	for _, t := range tables {
-		raw = append(raw, t.ID)
-	}
+	var views []change.TableID
 	for _, p := range plans {
 		views = append(views, p.Output.ID)
 	}
@@ -192,6 +194,26 @@ func (s *service) topics(ctx context.Context, client kafka.Config, tables []*cha
 		replication = 1
 	}
 	return adm.Ensure(ctx, all, replication)
+}
+
+// addTable creates the topic of a table that the source has got since the start, and lets commands name the table.
+func (s *service) addTable(ctx context.Context, client kafka.Config, t *change.Table) error {
+	s.mu.Lock()
+	ids := slices.Clone(s.ids)
+	s.mu.Unlock()
+	if slices.Contains(ids, t.ID) {
+		return nil // it was dropped and created again
+	}
+	ids = append(ids, t.ID)
+	// With the others, so that two tables do not get one topic.
+	if err := s.topics(ctx, client, ids, nil); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids, s.tables = ids, append(slices.Clone(s.tables), t.ID.String())
+	slices.Sort(s.tables)
+	return nil
 }
 
 func (s *service) viewStream() string { return s.cfg.Name + "-views" }
@@ -259,6 +281,7 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 			s.track.Paused(table, why)
 			s.log.Error("table paused, the others go on", "stage", "capture", "table", table, "err", why)
 		},
+		Added: func(ctx context.Context, t *change.Table) error { return s.addTable(ctx, client, t) },
 		Gap: func(why string) {
 			s.log.Warn("the stream cannot go on where it stood: all tables are read again", "stage", "capture", "err", why)
 		},

@@ -57,6 +57,11 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 	}
 	for _, p := range plans {
 		v := admin.View{Name: p.Name, State: s.tableState(p.Output.ID.String()), Hash: p.Hash}
+		for _, t := range p.Inputs {
+			if why := paused[t.Table.ID.String()]; why != "" && v.State == "covering" {
+				v.State, v.Trouble = "paused", admin.Trouble{Error: "table " + t.Table.ID.String() + " is paused: " + why}
+			}
+		}
 		for _, k := range p.Output.Key {
 			v.Key = append(v.Key, p.Output.Columns[k].Name)
 		}

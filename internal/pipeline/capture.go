@@ -43,7 +43,10 @@ type CaptureConfig struct {
 	// go on where it stood and all tables are healed.
 	Observe func(Committed)
 	Paused  func(table, why string)
-	Gap     func(why string)
+	// Added prepares the stream for a table that the source has got since the start (its topic must exist),
+	// before anything of it is written.
+	Added func(ctx context.Context, t *change.Table) error
+	Gap   func(why string)
 	// NewID makes the ids of covers. Default: stream.RandomID.
 	NewID func() string
 	// Rules is zero outside of simulations.
@@ -136,6 +139,9 @@ func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader
 	}
 	if cfg.Paused == nil {
 		cfg.Paused = func(string, string) {}
+	}
+	if cfg.Added == nil {
+		cfg.Added = func(context.Context, *change.Table) error { return nil }
 	}
 	if cfg.Gap == nil {
 		cfg.Gap = func(string) {}

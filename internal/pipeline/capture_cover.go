@@ -58,6 +58,11 @@ func (c *Capture) serveAsk(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		cover := change.Cover{ID: c.cfg.NewID(), Heal: a.Heal, For: a.Reader, Tables: names(tables), Range: a.Range}
+		if a.Reader == "" && slices.ContainsFunc(tables, func(t *change.Table) bool { return c.paused[t.ID.String()] != "" }) {
+			// Everybody's readers stand at the boundary before the pause. The cover that keeps them there cannot
+			// go on, and only a whole heal takes the table out of it.
+			cover.Heal, cover.Range = true, change.WholeTable()
+		}
 		if tables, err = c.unpause(ctx, tables); err == nil {
 			err = c.begin(ctx, cover, tables, a.Floor, c.pos)
 		}

@@ -18,7 +18,15 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 	for _, ch := range it.Change.Changes {
 		t := c.tables[ch.Table]
 		if ch.Created {
+			if err := c.cfg.Added(ctx, ch.New); err != nil {
+				return fmt.Errorf("make room for the new table %s: %w", ch.Table, err)
+			}
 			c.tables[ch.Table] = ch.New
+			if c.paused[ch.Table] != "" { // it was dropped, and is there again
+				delete(c.paused, ch.Table)
+				healed = append(healed, ch.New)
+				continue
+			}
 			added = append(added, ch.New)
 			continue
 		}

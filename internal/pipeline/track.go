@@ -124,6 +124,7 @@ func (t *Tracker) cover(c Committed, raw bool) {
 	switch c.Kind {
 	case change.Begin:
 		p.Cover = *c.Cover
+		t.voided(c)
 	case change.Chunk:
 		p.Chunks++
 		p.Rows += c.Rows
@@ -132,6 +133,8 @@ func (t *Tracker) cover(c Committed, raw bool) {
 		}
 	case change.End:
 		p.Ended = time.Now()
+		// What the cover ends with, not what it began with: a table that was paused meanwhile left it.
+		p.Cover.Tables = c.Cover.Tables
 		for _, name := range p.Cover.Tables {
 			delete(t.paused, name)
 		}
@@ -155,6 +158,23 @@ func (t *Tracker) cover(c Committed, raw bool) {
 	if ended > keptCovers {
 		j := slices.IndexFunc(t.covers, func(o CoverProgress) bool { return !o.Ended.IsZero() })
 		t.covers = slices.Delete(t.covers, j, j+1)
+	}
+}
+
+// voided takes the tables of a heal for everybody out of the covers before it, as its writer and readers do.
+func (t *Tracker) voided(c Committed) {
+	if !c.Cover.Heal || c.Cover.For != "" {
+		return
+	}
+	for i := range t.covers {
+		o := &t.covers[i]
+		if o.Stream != c.Stream || o.Cover.ID == c.Cover.ID || !o.Ended.IsZero() {
+			continue
+		}
+		o.Cover.Tables = slices.DeleteFunc(slices.Clone(o.Cover.Tables), func(name string) bool { return slices.Contains(c.Cover.Tables, name) })
+		if len(o.Cover.Tables) == 0 {
+			o.Ended = time.Now()
+		}
 	}
 }
 
