@@ -33,6 +33,7 @@ type service struct {
 	metrics *telemetry.Metrics
 	fail    func(point string) error
 	rules   rules // zero outside of tests
+	defined *definitions
 	started time.Time
 	track   *pipeline.Tracker
 	sup     *pipeline.Supervisor
@@ -59,7 +60,7 @@ type service struct {
 // the pipeline going while something is only unreachable.
 func runService(ctx context.Context, d daemon) error {
 	s := &service{log: d.Log, load: d.Load, level: d.Level, hangup: d.Hangup, version: d.Version, metrics: d.Metrics,
-		started: time.Now(), cfg: d.Config, track: pipeline.NewTracker(d.Metrics), why: errors.New("the daemon is starting")}
+		started: time.Now(), cfg: d.Config, track: pipeline.NewTracker(d.Metrics), defined: newDefinitions(), why: errors.New("the daemon is starting")}
 	var err error
 	if s.fail, err = newFailpoint(os.Getenv(failpointVariable)); err != nil {
 		return withStatus(exitUnknown, err)

@@ -212,6 +212,11 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 	if err != nil {
 		return admin.WaitReport{}, err
 	}
+	select {
+	case <-ctx.Done():
+		return admin.WaitReport{}, fmt.Errorf("the views are not defined yet: %w", ctx.Err())
+	case <-s.defined.done:
+	}
 	for {
 		changed := s.track.Changed()
 		there, err := s.reached(sinks, now)
@@ -244,7 +249,7 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 func (s *service) reached(sinks []string, pos change.Position) (bool, error) {
 	for _, name := range sinks {
 		p := s.track.Sink(name)
-		if p.Mark.IsZero() || len(p.Staging) > 0 {
+		if p.Mark.IsZero() || len(p.Staging) > 0 || !s.defined.shown(p.Mark.Seq) {
 			return false, nil
 		}
 		there, err := s.places.Contains(p.Mark.Position, pos)

@@ -87,6 +87,8 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 			return err
 		}
 		stages = append(stages, st)
+	} else {
+		s.defined.known(0)
 	}
 	for _, name := range sortedNames(s.cfg.Sinks) {
 		sink := s.cfg.Sinks[name]
@@ -359,6 +361,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed,
+		Defined:  s.defined.known,
 	}, pipeline.JoinDeps{
 		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),
 		RawMeta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, in, s.cfg.Name) },

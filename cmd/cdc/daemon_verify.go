@@ -85,6 +85,9 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name str
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds*float64(time.Second)))
 		defer cancel()
 	}
+	if err := s.awaitDefinitions(ctx, name); err != nil {
+		return out, fmt.Errorf("verify view %s at sink %s, which does not show it as it is defined now: %w", t.From, name, err)
+	}
 	res, err := verify.Run(ctx, c, src, dst, s.places)
 	if err != nil {
 		return out, fmt.Errorf("verify view %s at sink %s: %w", t.From, name, err)

@@ -67,6 +67,8 @@ type JoinConfig struct {
 	Observe    func(Committed)
 	// Consumed is told the rows of each input batch by table.
 	Consumed func(byTable map[string]int)
+	// Defined is told, whenever all views have their definitions of now, where the view stream stands.
+	Defined func(at change.Seq)
 	// NewID makes the ids of covers. Default: stream.RandomID.
 	NewID func() string
 	// Rules is zero outside of simulations.
@@ -133,6 +135,9 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	}
 	if cfg.Consumed == nil {
 		cfg.Consumed = func(map[string]int) {}
+	}
+	if cfg.Defined == nil {
+		cfg.Defined = func(change.Seq) {}
 	}
 	if cfg.NewID == nil {
 		cfg.NewID = stream.RandomID

@@ -12,13 +12,21 @@ import (
 
 // newViews begins the cover of views that the stream does not have yet, or has under another definition.
 func (j *Join) newViews(ctx context.Context) (bool, error) {
+	defined := true
 	for _, p := range j.cfg.Plans {
 		v := j.w.State().Meta.Views[p.Name]
-		if v != nil && v.Hash == p.Hash || j.withheld(j.at.Covering, p.Name) {
+		if v != nil && v.Hash == p.Hash {
+			continue
+		}
+		if j.withheld(j.at.Covering, p.Name) {
+			defined = false
 			continue
 		}
 		// A new view is a cover that only adds; of a changed one, what destinations hold is not true.
 		return true, j.begin(ctx, change.Cover{Heal: v != nil, Tables: []string{p.Name}}, 0, j.at, nil)
+	}
+	if defined {
+		j.cfg.Defined(j.w.State().Seq())
 	}
 	return false, nil
 }
