@@ -110,6 +110,9 @@ func (w *world) fromOf(name string) string {
 func (w *world) check(d *destination, stream string, b *change.Batch) {
 	s := d.db.Snapshot()
 	for _, name := range w.names(stream) {
+		if _, made := s.Rows[name]; !made {
+			continue // a view that the destination does not know yet
+		}
 		at := s.Marks[stream]
 		if st, ok := s.States[stream][w.fromOf(name)]; ok {
 			at = st.Boundary

@@ -13,7 +13,7 @@ import (
 
 // one is true once in n steps of a fault that this history has.
 func (w *world) one(fault string, n int) bool {
-	return w.faults[fault] && !w.quiet && w.r.IntN(n) == 0
+	return w.faults[fault] && !w.quiet && w.r.IntN(n*w.calmer) == 0
 }
 
 // inject makes the faults of this step.
@@ -89,7 +89,7 @@ func (w *world) brokerFaults() {
 		w.trim(true)
 	}
 	last := w.tick == w.o.steps && w.o.seed%2 == 0
-	if (f["cut"] || f["cut-apart"] || f["cut-deep"]) && (r.IntN(900) == 0 || last) {
+	if (f["cut"] || f["cut-apart"] || f["cut-deep"]) && (r.IntN(900*w.calmer) == 0 || last) {
 		w.cut()
 	}
 	every := 400

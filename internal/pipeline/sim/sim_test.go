@@ -4,13 +4,14 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/etlsandbox/cdc/internal/testenv"
 )
 
 var (
@@ -106,26 +107,14 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-// budget is the time that CDC_TEST_BUDGET adds to the tests, and CDC_SOAK gives to this one alone.
-func budget(t *testing.T) time.Duration {
-	var sum time.Duration
-	for _, name := range []string{"CDC_TEST_BUDGET", "CDC_SOAK"} {
-		text := os.Getenv(name)
-		if text == "" {
-			continue
-		}
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Logf("%s: %v: it adds nothing here", name, err)
-			continue
-		}
-		sum += d
-	}
-	return sum
-}
+// usual is the part of CDC_TEST_BUDGET that the usual number of histories stands for.
+const usual = time.Minute
 
-// TestSimulation explores histories of mixed faults: no violation, and everything settles. CDC_TEST_BUDGET
-// or CDC_SOAK (durations) go on with further seeds for so long.
+// budget is the time for further histories.
+func budget(t *testing.T) time.Duration { return max(0, testenv.Budget(t)-usual) }
+
+// TestSimulation explores histories of mixed faults: no violation, and everything settles. With more
+// time than the usual (CDC_TEST_BUDGET=1h) it goes on with further seeds.
 func TestSimulation(t *testing.T) {
 	n := 2000
 	if *flagSeeds > 0 {

@@ -42,6 +42,7 @@ type world struct {
 	effects int
 	burst   int // an effect yields once in so many times
 	load    int // a new transaction in one of so many turns
+	calmer  int // faults are so many times rarer
 	quiet   bool
 	atomic  bool // the actor is inside of a destination's transaction
 	tracing bool
@@ -124,6 +125,7 @@ func newWorld(f *fixture, o options) *world {
 	w.src = newSource(r)
 	w.src.note = w.note
 	w.burst, w.load, w.batchRows = 1+r.IntN(5), 1+r.IntN(6), 1+r.IntN(6)
+	w.calmer = []int{1, 1, 2, 6}[r.IntN(4)]
 	for _, n := range faultNames {
 		w.faults[n] = r.IntN(3) == 0 && o.only == "" || n == o.only || slices.Contains(o.always, n)
 	}
@@ -255,7 +257,9 @@ func (w *world) step() {
 		w.play(&c.actor, c != w.captures[0])
 	case x < 21:
 		if c := w.captures[w.which("two-captures")]; c.up && c.chunks != nil {
-			c.chunks.step()
+			for range 1 + r.IntN(4) {
+				c.chunks.step()
+			}
 		}
 	case x < 29:
 		j := w.joiners[w.which("two-joiners")]
