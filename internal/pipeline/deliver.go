@@ -68,8 +68,10 @@ type Deliver struct {
 	shapes    *shapes
 	applied   change.Mark // what the destination holds durably
 	lastWrite time.Time
-	behind    bool          // some table does not show what the Mark says
-	quiet     *change.Batch // read, without rows: it moves the Mark when IdleEvery has passed
+	behind    bool // some table does not show what the Mark says
+	// incarnation of the stream when it was opened last; 0 of an empty one.
+	incarnation uint64
+	quiet       *change.Batch // read, without rows: it moves the Mark when IdleEvery has passed
 }
 
 // NewDeliver puts a stage together.
@@ -126,6 +128,9 @@ func (d *Deliver) start(ctx context.Context) error {
 	if at.IsZero() || d.waits(states) {
 		return d.ask(ctx, since)
 	}
+	if d.incarnation != at.Incarnation {
+		d.lacks() // the reader finds out whether its Mark is really gone; until then the destination proves nothing
+	}
 	return nil
 }
 
@@ -137,7 +142,21 @@ func (d *Deliver) open(ctx context.Context, at change.Mark) error {
 		return err
 	}
 	d.shapes.load(m)
+	d.incarnation = 0
+	if m.Newest != nil {
+		d.incarnation = m.Newest.Progress.Incarnation
+	}
 	return nil
+}
+
+// lacks tells that no table shows what the Mark says, until a batch is applied.
+func (d *Deliver) lacks() {
+	var names []string
+	for _, t := range d.cfg.Targets {
+		names = append(names, t.From)
+	}
+	d.behind = true
+	d.cfg.Behind(names)
 }
 
 // boundaries asks the destination which tables do not follow the stream, and tells it.
@@ -178,6 +197,7 @@ func (d *Deliver) ask(ctx context.Context, since int64) error {
 	if err := d.open(ctx, change.Mark{}); err != nil {
 		return err
 	}
+	d.lacks()
 	a := Ask{Reader: d.cfg.Sink, Heal: true, Since: since, Floor: d.applied.Seq}
 	for _, t := range d.cfg.Targets {
 		a.Tables = append(a.Tables, t.From)
