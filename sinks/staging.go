@@ -187,15 +187,16 @@ func (s *Staging) begin(b *change.Batch, before change.Mark, step *Step) {
 		if !known {
 			boundary = before
 		}
+		whole := c.Unordered || slices.Contains(c.Whole, t)
 		next := TableState{Cover: c.ID, Begun: b.To, Boundary: boundary}
 		switch {
-		case !c.Heal && c.Range != change.WholeTable() && !c.Unordered:
+		case !c.Heal && c.Range != change.WholeTable() && !whole:
 			continue // a resync of a part makes nobody complete: its chunks go to wherever the table is kept
-		case c.Heal && progressive && !c.Unordered:
+		case c.Heal && progressive && !whole:
 			next.Phase = Open
 		case c.Heal, boundary.IsZero(), st.Phase == Waiting: // one that only adds: who had nothing stages it
 			next.Phase = Staged
-		case c.Unordered && (st.Phase == Live || st.Phase == Noting):
+		case whole && (st.Phase == Live || st.Phase == Noting):
 			next.Phase = Noting
 		default: // a live resync of what is shown or of what is staged: its chunks tell the rest
 			continue

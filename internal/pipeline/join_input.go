@@ -110,8 +110,12 @@ func (j *Join) apply(ctx context.Context, b *joiner.Batch, rec *stream.Record, r
 			}
 		}
 	case change.Begin:
+		next := j.coveringAfter(p)
 		for _, t := range p.Cover.Whole {
-			b.BeginNotes(change.ParseTableID(t))
+			// A resync of a table under a heal does not take over: the heal's notes go on.
+			if next[t].Cover == p.Cover.ID {
+				b.BeginNotes(change.ParseTableID(t))
+			}
 		}
 	case change.Chunk:
 		rows[p.Cover.Table] += int(rec.Rows)

@@ -70,7 +70,9 @@ func (w *world) resync() {
 		return
 	}
 	a := pipeline.Ask{Tables: []string{w.tables[w.r.IntN(tableCount)].ID.String()}}
-	switch w.r.IntN(4) {
+	switch w.r.IntN(5) {
+	case 2:
+		a.Tables = nil // all
 	case 0:
 		a.Range = change.KeyRange{HasLo: true, Lo: intKey(w.r.IntN(3)), HasHi: true, Hi: intKey(3 + w.r.IntN(2))}
 		a.Tables = []string{w.tables[items].ID.String()}
