@@ -21,7 +21,7 @@ type Config struct {
 	Views     Views           `key:"views" doc:"joined views"`
 	Contracts Contracts       `key:"contracts" doc:"data contracts"`
 	Joiner    Joiner          `key:"joiner" doc:"the join engine"`
-	Sinks     map[string]Sink `key:"sinks" doc:"destinations by name; adding and removing one is live" live:"yes" need:"yes"`
+	Sinks     map[string]Sink `key:"sinks" doc:"destinations by name; adding and removing one needs a restart in this version" live:"yes" need:"yes"`
 	Admin     Admin           `key:"admin" doc:"HTTP API, metrics and health"`
 	Log       Log             `key:"log" doc:"logging"`
 	Telemetry Telemetry       `key:"telemetry" doc:"traces and lineage"`

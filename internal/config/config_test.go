@@ -137,7 +137,7 @@ cdc.yaml:20:23: sinks.neptune.batch.max_rows: 0 is less than min_rows, which is 
 		{"nothing", "", `cdc.yaml:1:1: source.host: is required (host name, address, or the path of a socket)
 cdc.yaml:1:1: source.user: is required (account with the grants that cdc doctor names)
 cdc.yaml:1:1: source.password: is required (its password)
-cdc.yaml:1:1: sinks: is required: name at least one (destinations by name; adding and removing one is live)`},
+cdc.yaml:1:1: sinks: is required: name at least one (destinations by name; adding and removing one needs a restart in this version)`},
 		{"syntax", "source:\n  host: [a\nuser: b\n", `cdc.yaml:1:1: not YAML: did not find expected ',' or ']'`},
 		{"two documents", minimal + "---\na: 1\n", `cdc.yaml:12:1: not YAML: a second document begins: keep one`},
 		{"a list at the top", "- a\n", `cdc.yaml:1:1: want a section of keys (version, name, data_dir, source, topics, publish, broker, views, contracts, joiner, sinks, admin, log, telemetry, config, vault, run), got a list`},
