@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 		if n, err := strconv.Atoi(os.Getenv(fill)); err == nil {
 			run = func(dir string) error { return fillDaemon(dir, n) }
 		}
-		if n, err := strconv.Atoi(os.Getenv(floodSize)); err == nil {
-			run = func(dir string) error { return flood(dir, n) }
+		if plan, err := parseFloodPlan(os.Getenv(floodSize)); err == nil {
+			run = func(dir string) error { return flood(dir, plan) }
 		}
 		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

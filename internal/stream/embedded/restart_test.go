@@ -23,7 +23,7 @@ func fillDaemon(dir string, mib int) error {
 	if err != nil {
 		return err
 	}
-	w, err := floodWriter(ctx, b, "f0")
+	w, err := floodWriter(ctx, b, "f0", 1, nil)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func TestRestartMemory(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	again := floodChild(t, dir, 0)[0]
+	again := floodChild(t, dir, floodPlan{0, 1, 0})[0]
 	if again.Fresh || again.Start > 10*time.Second {
 		t.Errorf("the start took %s, fresh: %v", again.Start, again.Fresh)
 	}
