@@ -40,20 +40,23 @@ type service struct {
 	rawAsks *pipeline.AskQueue
 	asks    *pipeline.AskQueue // to the join stage
 	places  pipeline.Places
+	pauses  *pauses
 
 	// Of the embedded broker; nil with Kafka.
 	embedded            *embedded.Broker
 	rawFloor, viewFloor func() int64
 	durable             func() change.Mark // of the join state
 
-	mu     sync.Mutex // guards what follows
-	cfg    *config.Config
-	src    *capture.Source
-	plans  []*view.Plan
-	tables []string
-	ids    []change.TableID // the same
-	why    error            // why the pipeline is not there yet
-	live   *pipeline.LiveSource
+	mu      sync.Mutex // guards what follows
+	cfg     *config.Config
+	src     *capture.Source
+	plans   []*view.Plan
+	shapes  []*change.Table // of the captured tables, when they were last looked at
+	tables  []string
+	ids     []change.TableID // the same
+	why     error            // why the pipeline is not there yet
+	live    *pipeline.LiveSource
+	deliver *delivery // nil unless the stages run
 }
 
 // runService is `cdc run`: it owns the data folder, serves the API from the start, and keeps trying to get
@@ -87,6 +90,9 @@ func runService(ctx context.Context, d daemon) error {
 			d.Log.Warn("control socket not removed", "err", err)
 		}
 	}()
+	if s.pauses, err = openPauses(s.cfg.DataDir); err != nil {
+		return withStatus(exitUnknown, err)
+	}
 	listeners := []net.Listener{sock.Listener}
 	if at := s.cfg.Admin.Listen; at != "" {
 		l, err := net.Listen("tcp", at)
@@ -99,7 +105,7 @@ func runService(ctx context.Context, d daemon) error {
 	d.Metrics.Config.LastReloadSuccessful.Set(1) // the start has read it
 	d.Metrics.Config.LastReloadTimestamp.SetToCurrentTime()
 	g, ctx := errgroup.WithContext(ctx)
-	srv := &admin.Server{Version: d.Version, Reporter: s, Operator: s, Metrics: d.Metrics.Handler(), Log: d.Log}
+	srv := &admin.Server{Version: d.Version, Reporter: s, Operator: s, Sinks: s, Metrics: d.Metrics.Handler(), Log: d.Log}
 	work, done := context.WithCancel(ctx)
 	g.Go(func() error { return srv.Run(work, listeners...) })
 	g.Go(func() error { s.reloadOnHangup(work); return nil })
@@ -158,7 +164,9 @@ func (s *service) pipeline(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		defer done()
-		return s.retryUntilUp(ctx, func() error { return s.stages(ctx, client) })
+		return s.unlessPaused(ctx, func(ctx context.Context) error {
+			return s.retryUntilUp(ctx, func() error { return s.stages(ctx, client) })
+		})
 	})
 	return g.Wait()
 }

@@ -51,26 +51,34 @@ func (s *service) keepBroker() error {
 	if s.embedded == nil {
 		return nil
 	}
+	raw := s.cfg.Name
 	durable, rawFloor, viewFloor := s.durable, s.rawFloor, s.viewFloor
 	err := s.embedded.Keep(embedded.Stream{Name: s.cfg.Name, MetaFloor: rawFloor, Marks: func() []change.Mark {
-		if durable == nil {
-			return nil
+		marks := s.sinkMarks(raw)
+		if durable != nil {
+			marks = append(marks, durable())
 		}
-		return []change.Mark{durable()}
+		return marks
 	}})
 	if err != nil || viewFloor == nil {
 		return err
 	}
-	return s.embedded.Keep(embedded.Stream{Name: s.viewStream(), MetaFloor: viewFloor, Marks: s.sinkMarks})
+	return s.embedded.Keep(embedded.Stream{Name: s.viewStream(), MetaFloor: viewFloor, Marks: func() []change.Mark { return s.sinkMarks(s.viewStream()) }})
 }
 
-// sinkMarks are the places of the destinations that are delivered to; one that stopped for good is not
-// waited for.
-func (s *service) sinkMarks() []change.Mark {
+// sinkMarks are the places in a stream of the destinations that are delivered to, paused ones included; one
+// that stopped for good is not waited for.
+func (s *service) sinkMarks(stream string) []change.Mark {
+	states := s.sinkStates()
 	var marks []change.Mark
-	for name, st := range s.sinkStates() {
-		if st.State != "stopped" {
-			marks = append(marks, s.track.Sink(name).Mark)
+	for _, name := range sortedNames(s.settings().Sinks) {
+		if st := states[name]; st.State == "stopped" {
+			continue
+		}
+		for _, p := range s.track.Sink(name) {
+			if p.Stream == stream {
+				marks = append(marks, p.Mark)
+			}
 		}
 	}
 	return marks

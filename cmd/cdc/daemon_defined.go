@@ -33,11 +33,15 @@ func (d *definitions) shown(at change.Seq) bool {
 }
 
 // awaitDefinitions returns when a sink that runs shows its views as they are defined now.
-func (s *service) awaitDefinitions(ctx context.Context, sink string) error {
+func (s *service) awaitDefinitions(ctx context.Context, what comparand) error {
+	if what.stream != s.viewStream() {
+		return nil
+	}
+	sink := what.sink
 	for {
 		changed := s.track.Changed()
 		st, known := s.sinkStates()[sink]
-		if s.defined.shown(s.track.Sink(sink).Mark.Seq) || known && st.State != "running" {
+		if s.defined.shown(s.track.SinkIn(sink, s.viewStream()).Mark.Seq) || known && st.State != "running" && st.State != "starting" {
 			return nil
 		}
 		select {
@@ -45,7 +49,7 @@ func (s *service) awaitDefinitions(ctx context.Context, sink string) error {
 			return ctx.Err()
 		case <-changed:
 		case <-s.defined.done:
-			if s.defined.shown(s.track.Sink(sink).Mark.Seq) {
+			if s.defined.shown(s.track.SinkIn(sink, s.viewStream()).Mark.Seq) {
 				return nil
 			}
 			select {

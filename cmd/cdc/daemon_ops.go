@@ -30,11 +30,14 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 		}
 		return r, err
 	}
+	if r.Refused = s.checkSinks(next); len(r.Refused) > 0 {
+		s.metrics.Config.LastReloadSuccessful.Set(0)
+		return r, nil
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, c := range config.Diff(s.cfg, next) {
 		a := admin.Change{Path: c.Path, Old: c.Old, New: c.New}
-		if c.Live && !needsRestart(c.Path) {
+		if c.Live {
 			r.Applied = append(r.Applied, a)
 		} else {
 			r.Restart = append(r.Restart, a)
@@ -44,16 +47,13 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 		s.level.Set(l)
 	}
 	s.applyLive(next)
+	s.mu.Unlock()
+	if err := s.followSinks(); err != nil {
+		return r, err
+	}
 	s.metrics.Config.LastReloadSuccessful.Set(1)
 	s.metrics.Config.LastReloadTimestamp.SetToCurrentTime()
 	return r, nil
-}
-
-// needsRestart names live settings that this version still takes at a start only.
-func needsRestart(path string) bool {
-	return strings.HasSuffix(path, ".enabled") || strings.HasPrefix(path, "views.") || strings.HasPrefix(path, "contracts.") ||
-		path == "source.snapshot.threads" || path == "source.snapshot.chunk_rows" ||
-		strings.HasPrefix(path, "sinks.") && strings.Count(path, ".") == 1
 }
 
 // applyLive takes over what running stages ask for before each use. The caller holds mu.
@@ -62,11 +62,12 @@ func (s *service) applyLive(next *config.Config) {
 	c.Log.Level = next.Log.Level
 	c.Source.Snapshot.MaxRowsPerSecond = next.Source.Snapshot.MaxRowsPerSecond
 	c.Sinks = map[string]config.Sink{}
-	for name, old := range s.cfg.Sinks {
-		if n, ok := next.Sinks[name]; ok {
-			old.Batch, old.Retry = n.Batch, n.Retry
+	for name, n := range next.Sinks {
+		if old, ok := s.cfg.Sinks[name]; ok {
+			old.Batch, old.Retry, old.Enabled = n.Batch, n.Retry, n.Enabled
+			n = old
 		}
-		c.Sinks[name] = old
+		c.Sinks[name] = n
 	}
 	s.cfg = &c
 }
@@ -202,6 +203,9 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 	var sinks []string
 	for _, name := range sortedNames(cfg.Sinks) {
 		if cfg.Sinks[name].Enabled && (r.Sink == "" || r.Sink == name) {
+			if s.pauses.sink(name) {
+				return admin.WaitReport{}, admin.Refused("sink "+name+" is paused", "cdc sink resume "+name)
+			}
 			sinks = append(sinks, name)
 		}
 	}
@@ -248,13 +252,18 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 // reached reports whether all sinks show a position; one that stages a cover does not show it yet.
 func (s *service) reached(sinks []string, pos change.Position) (bool, error) {
 	for _, name := range sinks {
-		p := s.track.Sink(name)
-		if p.Mark.IsZero() || len(p.Staging) > 0 || !s.defined.shown(p.Mark.Seq) {
+		at := s.track.Sink(name)
+		if len(at) == 0 {
 			return false, nil
 		}
-		there, err := s.places.Contains(p.Mark.Position, pos)
-		if err != nil || !there {
-			return false, err
+		for _, p := range at {
+			if p.Mark.IsZero() || len(p.Staging) > 0 || p.Stream == s.viewStream() && !s.defined.shown(p.Mark.Seq) {
+				return false, nil
+			}
+			there, err := s.places.Contains(p.Mark.Position, pos)
+			if err != nil || !there {
+				return false, err
+			}
 		}
 	}
 	return true, nil

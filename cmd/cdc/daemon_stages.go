@@ -21,8 +21,6 @@ import (
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/view"
 	"github.com/etlsandbox/cdc/schemas/wire"
-	"github.com/etlsandbox/cdc/sinks"
-	"github.com/etlsandbox/cdc/sinks/postgres"
 	"github.com/etlsandbox/cdc/statestore"
 )
 
@@ -90,32 +88,32 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 	} else {
 		s.defined.known(0)
 	}
-	for _, name := range sortedNames(s.cfg.Sinks) {
-		sink := s.cfg.Sinks[name]
-		if !sink.Enabled {
-			continue
-		}
-		st, err := s.deliverStage(name, &sink, client, plans, &cl)
-		if err != nil {
-			return err
-		}
-		stages = append(stages, st)
-	}
-	if err := s.keepBroker(); err != nil {
-		return err
-	}
 	s.mu.Lock()
-	s.src, s.plans, s.why, s.tables, s.ids = src, plans, nil, nil, ids
+	s.plans, s.shapes, s.tables, s.ids = plans, tables, nil, ids
 	for _, id := range ids {
 		s.tables = append(s.tables, id.String())
 	}
 	s.mu.Unlock()
+	deliver := newDelivery(s, client)
+	cl.add(deliver.close)
+	first, err := deliver.first()
+	if err != nil {
+		return err
+	}
+	cl.add(sampled(s.watchRetention()))
+	if err := s.keepBroker(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.src, s.why, s.deliver = src, nil, deliver
+	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		s.src, s.live = nil, nil
+		s.src, s.live, s.deliver = nil, nil, nil
 		s.mu.Unlock()
 	}()
-	s.log.Info("pipeline starts", "stream", s.cfg.Name, "tables", len(tables), "views", len(plans), "sinks", len(stages)-2)
+	s.log.Info("pipeline starts", "stream", s.cfg.Name, "tables", len(tables), "views", len(plans), "sinks", len(first))
+	stages = append(stages, first...)
 	return s.sup.Run(ctx, stages...)
 }
 
@@ -214,6 +212,7 @@ func (s *service) addTable(ctx context.Context, client kafka.Config, t *change.T
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ids, s.tables = ids, append(slices.Clone(s.tables), t.ID.String())
+	s.shapes = append(slices.Clone(s.shapes), t)
 	slices.Sort(s.tables)
 	return nil
 }
@@ -380,102 +379,11 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	}}, nil
 }
 
-func (s *service) deliverStage(name string, c *config.Sink, client kafka.Config, plans []*view.Plan, cl *closers) (pipeline.Stage, error) {
-	targets, err := sinkTargets(name, c, plans)
-	if err != nil {
-		return pipeline.Stage{}, err
-	}
-	l, err := openLog(client, cl)
-	if err != nil {
-		return pipeline.Stage{}, err
-	}
-	topics := map[string]bool{}
-	for _, t := range targets {
-		topics[stream.DataTopic(s.viewStream(), t.Table.ID)] = true
-	}
-	log := s.log.With("stream", s.viewStream(), "sink", name)
-	open := func(at change.Mark) *stream.Reader {
-		if !at.IsZero() {
-			s.track.Resumed(name, at)
-		}
-		return stream.NewReader(stream.ReaderConfig{Stream: s.viewStream(), Name: name, Grace: 5 * time.Second, Rules: s.rules.stream,
-			Topics:    func(t string) bool { return topics[t] },
-			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
-	}
-	run := func(ctx context.Context) error {
-		sink, err := s.openSink(name, c)
-		if err != nil {
-			return err
-		}
-		d := pipeline.NewDeliver(pipeline.DeliverConfig{
-			Stream: s.viewStream(), Sink: name, Targets: targets, IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
-			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Uncounted: s.rules.uncounted,
-			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
-			Behind:  func(covers []string) { s.track.Behind(name, covers) },
-		}, pipeline.DeliverDeps{
-			Sink: sink, Open: open, Asker: s.asks, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
-			Meta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, s.viewStream()) },
-		})
-		err = d.Run(ctx)
-		if e := sink.Close(); e != nil {
-			log.Debug("destination connection not closed", "err", e)
-		}
-		return err
-	}
-	return pipeline.Stage{Name: "deliver", Sink: name, Run: run, Backoff: func() (time.Duration, time.Duration) {
-		r := s.settings().Sinks[name].Retry
-		return r.MinBackoff, r.MaxBackoff
-	}}, nil
-}
-
-func (s *service) openSink(name string, c *config.Sink) (sinks.Sink, error) {
-	return postgres.New(s.postgresConfig(name, c))
-}
-
-func (s *service) postgresConfig(name string, c *config.Sink) postgres.Config {
-	poison := map[string]sinks.OnPoison{"keep": sinks.KeepOnPoison, "delete": sinks.DeleteOnPoison, "stop": sinks.StopOnPoison}
-	return postgres.Config{
-		Name: name, Host: c.Host, Port: c.Port, Database: c.Database, Schema: c.Schema, User: c.User, Password: c.Password.Reveal(),
-		TLS:      postgres.TLS{Mode: c.TLS.Mode, CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, ServerName: c.TLS.ServerName},
-		OnPoison: poison[c.OnPoison], Observer: s.track.Observer(name),
-	}
-}
-
-// sinkTargets finds the views that a sink delivers.
-func sinkTargets(name string, c *config.Sink, plans []*view.Plan) ([]sinks.Target, error) {
-	var targets []sinks.Target
-	for _, d := range c.Deliver {
-		found := false
-		for _, p := range plans {
-			if !strings.EqualFold(d.From.View, p.Name) {
-				continue
-			}
-			found = true
-			to := d.To
-			if to == "" {
-				to = p.Name
-			}
-			targets = append(targets, sinks.Target{From: p.Output.ID.String(), Table: p.Output, To: to, Schema: d.Schema,
-				Soft: d.Delete == "soft", Adopt: c.Adopt, Progressive: c.Heal == "progressive"})
-		}
-		if !found {
-			return nil, &pipeline.StopError{What: fmt.Sprintf("sinks.%s delivers %s, and there is no such view", name, d.From),
-				Hint: "cdc view list names them; their files are in views.dir"}
-		}
-	}
-	return targets, nil
-}
-
 // settings are the live ones.
 func (s *service) settings() *config.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cfg
-}
-
-func (s *service) batchLimits(sink string) pipeline.BatchLimits {
-	b := s.settings().Sinks[sink].Batch
-	return pipeline.BatchLimits{MinRows: b.MinRows, MaxRows: b.MaxRows, MinDelay: b.MinDelay, MaxDelay: b.MaxDelay}
 }
 
 // kafkaClient says how to reach a Kafka cluster.

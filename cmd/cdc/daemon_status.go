@@ -68,10 +68,12 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 		st.Views = append(st.Views, v)
 	}
 	for _, name := range sortedNames(cfg.Sinks) {
-		k := s.sinkStatus(name, states["deliver/"+name], views)
+		k := s.sinkStatus(name, states["deliver/"+name])
 		k.Type = cfg.Sinks[name].Type
 		if !cfg.Sinks[name].Enabled {
 			k.State = "disabled"
+		} else if s.pauses.sink(name) {
+			k.State, k.Trouble = "paused", admin.Trouble{}
 		} else if k.State != "running" {
 			st.NotReady = append(st.NotReady, fmt.Sprintf("sink %s is %s: %s", name, k.State, k.Trouble.Error))
 		}
@@ -81,16 +83,20 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 	return st, nil
 }
 
-func (s *service) sinkStatus(name string, g pipeline.StageState, views pipeline.StreamProgress) admin.Sink {
-	p := s.track.Sink(name)
-	k := admin.Sink{Name: name, State: g.State, Seq: uint64(p.Mark.Seq), Position: p.Mark.Position.String(), Covers: p.Staging,
-		Quarantined: uint64(p.Quarantined), Trouble: trouble(g.Err)}
+func (s *service) sinkStatus(name string, g pipeline.StageState) admin.Sink {
+	k := admin.Sink{Name: name, State: g.State, Quarantined: uint64(s.track.Quarantined(name)), Trouble: trouble(g.Err)}
 	if k.State == "" {
 		k.State = "starting"
 	}
-	if views.Mark.Seq > p.Mark.Seq {
-		k.LagTransactions = uint64(views.Mark.Seq - p.Mark.Seq)
-		k.LagSeconds = age(p.CommitMicros)
+	for i, p := range s.track.Sink(name) {
+		if i == 0 {
+			k.Seq, k.Position = uint64(p.Mark.Seq), p.Mark.Position.String()
+		}
+		k.Covers = append(k.Covers, p.Staging...)
+		if newest := s.track.Stream(p.Stream).Mark.Seq; newest > p.Mark.Seq {
+			k.LagTransactions = max(k.LagTransactions, uint64(newest-p.Mark.Seq))
+			k.LagSeconds = max(k.LagSeconds, age(p.CommitMicros))
+		}
 	}
 	s.metrics.Sink.LagTransactions.WithLabelValues(name).Set(float64(k.LagTransactions))
 	return k

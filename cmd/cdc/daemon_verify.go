@@ -14,13 +14,12 @@ import (
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/view"
 	"github.com/etlsandbox/cdc/sinks"
-	"github.com/etlsandbox/cdc/sinks/postgres"
 )
 
 // Verify implements admin.Operator: each view at each sink, one after the other.
 func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress func(admin.VerifyProgress)) (admin.VerifyReport, error) {
 	s.mu.Lock()
-	src, cfg, plans := s.src, s.cfg, s.plans
+	src, cfg := s.src, s.cfg
 	s.mu.Unlock()
 	var report admin.VerifyReport
 	if src == nil {
@@ -34,23 +33,25 @@ func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress fu
 		if !sink.Enabled || r.Sink != "" && r.Sink != name {
 			continue
 		}
-		targets, err := sinkTargets(name, &sink, plans)
+		list, err := s.deliveries(name, &sink)
 		if err != nil {
 			return report, err
 		}
-		dst, err := postgres.NewReader(s.postgresConfig(name, &sink))
+		dst, err := openReader(name, &sink)
 		if err != nil {
 			return report, err
 		}
-		for _, t := range targets {
-			if r.View != "" && !strings.EqualFold(r.View, t.From) {
-				continue
+		for _, l := range list {
+			for _, t := range l.targets {
+				if r.View != "" && !strings.EqualFold(r.View, t.From) {
+					continue
+				}
+				res, err := s.verifyOne(ctx, r, comparand{name, l.stream, t}, reader, dst, progress)
+				if err != nil {
+					return report, errors.Join(err, dst.Close())
+				}
+				report.Results = append(report.Results, res)
 			}
-			res, err := s.verifyOne(ctx, r, name, t, reader, dst, progress)
-			if err != nil {
-				return report, errors.Join(err, dst.Close())
-			}
-			report.Results = append(report.Results, res)
 		}
 		if err := dst.Close(); err != nil {
 			s.log.Debug("destination connection not closed", "err", err)
@@ -62,19 +63,35 @@ func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress fu
 	return report, nil
 }
 
-func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name string, t sinks.Target, src verify.Source, dst *postgres.Reader,
+// comparand is one table of one sink.
+type comparand struct {
+	sink, stream string
+	target       sinks.Target
+}
+
+func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what comparand, src verify.Source, dst verify.Destination,
 	progress func(admin.VerifyProgress)) (admin.VerifyResult, error) {
 	began := time.Now()
+	name, t := what.sink, what.target
 	out := admin.VerifyResult{Sink: name, View: t.From}
-	plan := s.plan(t.From)
-	if plan == nil {
-		return out, admin.NotFound("view "+t.From+" is not known", "cdc view list names them")
+	c := verify.Config{Stream: what.stream, Target: t, Wait: pipeline.Sleep, Pace: pipeline.NewPace(func() int { return r.MaxRowsPerSecond })}
+	if what.stream == s.viewStream() {
+		plan := s.plan(t.From)
+		if plan == nil {
+			return out, admin.NotFound("view "+t.From+" is not known", "cdc view list names them")
+		}
+		c.SQL, c.Base = plan.SQL, baseOf(plan)
+	} else {
+		shape, err := s.shape(ctx, t.From)
+		if err != nil {
+			return out, err
+		}
+		c.Target.Table, c.SQL, c.Base = shape, "SELECT * FROM "+snapshot.TableName(shape.ID), shape
 	}
-	c := verify.Config{Stream: s.viewStream(), Target: t, SQL: plan.SQL, Base: baseOf(plan), Wait: pipeline.Sleep, Pace: pipeline.NewPace(func() int { return r.MaxRowsPerSecond })}
 	if r.Keys != "" {
 		var err error
-		if c.Keys, err = parseKeys(r.Keys, t.Table.KeyTypes()); err != nil {
-			return out, admin.Invalid(err.Error(), "write A..B with values of the view's first key column")
+		if c.Keys, err = parseKeys(r.Keys, c.Target.Table.KeyTypes()); err != nil {
+			return out, admin.Invalid(err.Error(), "write A..B with values of the first key column")
 		}
 	}
 	c.Progress = func(rows, suspect int) {
@@ -85,7 +102,7 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name str
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds*float64(time.Second)))
 		defer cancel()
 	}
-	if err := s.awaitDefinitions(ctx, name); err != nil {
+	if err := s.awaitDefinitions(ctx, what); err != nil {
 		return out, fmt.Errorf("verify view %s at sink %s, which does not show it as it is defined now: %w", t.From, name, err)
 	}
 	res, err := verify.Run(ctx, c, src, dst, s.places)
@@ -94,8 +111,8 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, name str
 	}
 	out.Rows, out.Different, out.Unsettled, out.Quarantined = uint64(res.Rows), uint64(res.Different), uint64(res.Unsettled), uint64(res.Quarantined)
 	out.Digest, out.Position, out.Seconds = res.Digest, res.At.String(), time.Since(began).Seconds()
-	out.Seq = uint64(s.track.Sink(name).Mark.Seq)
-	for _, c := range t.Table.Columns {
+	out.Seq = uint64(s.track.SinkIn(name, what.stream).Mark.Seq)
+	for _, c := range c.Target.Table.Columns {
 		out.Columns = append(out.Columns, c.Name)
 	}
 	for _, d := range res.Differences {

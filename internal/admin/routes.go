@@ -42,6 +42,7 @@ func (s *Server) register(mux *http.ServeMux) {
 	get(api, "/api/v1/wait", "Wait until sinks show the source's position of now", s.wait)
 	post(api, "/api/v1/reload", "Read the configuration again and apply what is live", s.reload)
 	post(api, "/api/v1/resyncs", "Make equal again what is downstream", s.resync)
+	s.registerSinks(api)
 	s.registerVerify(api)
 }
 

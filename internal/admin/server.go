@@ -41,8 +41,10 @@ type Server struct {
 	Version  string
 	Reporter Reporter
 	Operator Operator
-	Metrics  http.Handler
-	Log      *slog.Logger
+	// Sinks acts on the delivery; nil leaves those calls out.
+	Sinks   SinkOperator
+	Metrics http.Handler
+	Log     *slog.Logger
 }
 
 // Limits of the server: no client can hold it with slow or large requests.

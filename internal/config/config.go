@@ -21,7 +21,7 @@ type Config struct {
 	Views     Views           `key:"views" doc:"joined views"`
 	Contracts Contracts       `key:"contracts" doc:"data contracts"`
 	Joiner    Joiner          `key:"joiner" doc:"the join engine"`
-	Sinks     map[string]Sink `key:"sinks" doc:"destinations by name; adding and removing one needs a restart in this version" live:"yes" need:"yes"`
+	Sinks     map[string]Sink `key:"sinks" doc:"destinations by name" live:"yes" need:"yes"`
 	Admin     Admin           `key:"admin" doc:"HTTP API, metrics and health"`
 	Log       Log             `key:"log" doc:"logging"`
 	Telemetry Telemetry       `key:"telemetry" doc:"traces and lineage"`
@@ -77,8 +77,8 @@ type Columns struct {
 // Snapshot paces the reading of tables.
 type Snapshot struct {
 	Mode             string            `key:"mode" doc:"when tables are read" enum:"initial|never|only|when_needed"`
-	Threads          int               `key:"threads" doc:"chunks read at a time" live:"yes"`
-	ChunkRows        int               `key:"chunk_rows" doc:"rows of a chunk" live:"yes"`
+	Threads          int               `key:"threads" doc:"chunks read at a time"`
+	ChunkRows        int               `key:"chunk_rows" doc:"rows of a chunk"`
 	MaxRowsPerSecond int               `key:"max_rows_per_second" doc:"ceiling for all threads together; 0: none" live:"yes"`
 	Where            map[string]string `key:"where" doc:"database.table to a condition its rows must meet"`
 }

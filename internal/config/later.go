@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -68,11 +67,6 @@ func (d *decoder) checkLaterSink(path string, s *Sink) {
 		want, _ := find(reflect.ValueOf(defaults), key)
 		if !same(got, want) {
 			d.failAt(path+"."+key, "comes with a later version: remove the key")
-		}
-	}
-	for i, del := range s.Deliver {
-		if del.From.Tables.String() != "" {
-			d.failAt(fmt.Sprintf("%s.deliver[%d].from", path, i), "delivering raw tables comes with a later version: deliver a view, or remove the entry")
 		}
 	}
 }

@@ -53,9 +53,8 @@ func (c *Capture) serveAsk(ctx context.Context) (bool, error) {
 		if err != nil {
 			if a.Done != nil {
 				a.Done("", err)
-				continue
 			}
-			return false, err
+			continue // a reader asks again, with the tables that it then knows of
 		}
 		cover := change.Cover{ID: c.cfg.NewID(), Heal: a.Heal, For: a.Reader, Tables: names(tables), Range: a.Range}
 		if a.Reader == "" && slices.ContainsFunc(tables, func(t *change.Table) bool { return c.paused[t.ID.String()] != "" }) {

@@ -19,6 +19,9 @@ type DeliverConfig struct {
 	// Sink is the destination's name, also in covers.
 	Sink    string
 	Targets []sinks.Target
+	// Follow, unless nil, is asked about each table that the stream announces and that is no target yet: it
+	// becomes one if ok, and is filled by the cover that it came with.
+	Follow func(t *change.Table) (target sinks.Target, ok bool)
 	// Batch is asked before each batch, because its limits are live.
 	Batch func() BatchLimits
 	// IdleEvery is how often the destination's Mark moves when nothing for it happens.
@@ -26,6 +29,8 @@ type DeliverConfig struct {
 	// PollEvery is how long a wait for the stream lasts at most; AskEvery is how often an ask is repeated.
 	PollEvery, AskEvery time.Duration
 	Fail                func(point string) error
+	// Started is told that the destination has answered: the stage has the right to write and goes on at at.
+	Started func(at change.Mark)
 	// Applied is told each batch that the destination has taken.
 	Applied func(Applied)
 	// Uncounted, for a test only: a batch is what can be read of it now, however much was announced.
@@ -66,6 +71,7 @@ type Deliver struct {
 
 	in        *stream.Reader
 	shapes    *shapes
+	targets   []sinks.Target
 	applied   change.Mark // what the destination holds durably
 	lastWrite time.Time
 	behind    bool // some table does not show what the Mark says
@@ -85,7 +91,10 @@ func NewDeliver(cfg DeliverConfig, d DeliverDeps) *Deliver {
 	if cfg.Behind == nil {
 		cfg.Behind = func([]string) {}
 	}
-	return &Deliver{cfg: cfg, d: d}
+	if cfg.Started == nil {
+		cfg.Started = func(change.Mark) {}
+	}
+	return &Deliver{cfg: cfg, d: d, targets: slices.Clone(cfg.Targets)}
 }
 
 // Run takes the right to write, asks the destination where it is, and applies the stream from there until
@@ -107,7 +116,13 @@ func (d *Deliver) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.cfg.Targets); err != nil {
+	if d.cfg.Follow != nil {
+		if err := d.open(ctx, change.Mark{}); err != nil {
+			return err
+		}
+		d.reshape()
+	}
+	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.targets); err != nil {
 		return err
 	}
 	if err := d.cfg.Fail("deliver-prepared"); err != nil {
@@ -118,6 +133,7 @@ func (d *Deliver) start(ctx context.Context) error {
 		return err
 	}
 	d.applied, d.lastWrite = at, d.d.Clock.Now()
+	d.cfg.Started(at)
 	states, err := d.boundaries(ctx)
 	if err != nil {
 		return err
@@ -149,10 +165,51 @@ func (d *Deliver) open(ctx context.Context, at change.Mark) error {
 	return nil
 }
 
+// reshape gives the targets the shapes that the stream has now: the source may have moved on.
+func (d *Deliver) reshape() {
+	for i, t := range d.targets {
+		if v := d.shapes.versions[t.From]; v != nil && v.Table != nil {
+			d.targets[i].Table = v.Table
+		}
+	}
+}
+
+// follow makes tables that a record announces targets, before the record is applied: they pass over what
+// comes until the cover that names them, which may be this very record.
+func (d *Deliver) follow(ctx context.Context, p *wire.Progress) error {
+	if d.cfg.Follow == nil {
+		return nil
+	}
+	more := false
+	for _, t := range p.Tables {
+		if slices.ContainsFunc(d.targets, func(o sinks.Target) bool { return o.From == t.ID.String() }) {
+			continue
+		}
+		if target, ok := d.cfg.Follow(t); ok {
+			d.targets, more = append(d.targets, target), true
+		}
+	}
+	if !more {
+		return nil
+	}
+	// What is applied already must be durable under the old right to write before it is taken anew: a process
+	// that was fenced meanwhile finds out here, and does not take it back.
+	if d.quiet != nil {
+		if err := d.put(ctx, d.quiet); err != nil {
+			return err
+		}
+	}
+	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.targets); err != nil {
+		return err
+	}
+	_, err := d.boundaries(ctx)
+	return err
+}
+
 // lacks tells that no table shows what the Mark says, until a batch is applied.
 func (d *Deliver) lacks() {
 	var names []string
-	for _, t := range d.cfg.Targets {
+	for _, t := range d.targets {
 		names = append(names, t.From)
 	}
 	d.behind = true
@@ -170,7 +227,7 @@ func (d *Deliver) boundaries(ctx context.Context) (map[string]sinks.TableState, 
 		return nil, err
 	}
 	var names []string
-	for _, t := range d.cfg.Targets {
+	for _, t := range d.targets {
 		switch st := states[t.From]; {
 		case st.Phase == sinks.Live, st.Phase == sinks.Noting:
 		case st.Cover == "":
@@ -187,7 +244,7 @@ func (d *Deliver) boundaries(ctx context.Context) (map[string]sinks.TableState, 
 // waits reports whether a table of the destination does not follow the stream and needs a cover. One that
 // the stream does not carry yet gets one anyway, when it begins.
 func (d *Deliver) waits(states map[string]sinks.TableState) bool {
-	return slices.ContainsFunc(d.cfg.Targets, func(t sinks.Target) bool {
+	return slices.ContainsFunc(d.targets, func(t sinks.Target) bool {
 		return states[t.From].Phase == sinks.Waiting && d.shapes.versions[t.From] != nil
 	})
 }
@@ -199,7 +256,7 @@ func (d *Deliver) ask(ctx context.Context, since int64) error {
 	}
 	d.lacks()
 	a := Ask{Reader: d.cfg.Sink, Heal: true, Since: since, Floor: d.applied.Seq}
-	for _, t := range d.cfg.Targets {
+	for _, t := range d.targets {
 		a.Tables = append(a.Tables, t.From)
 	}
 	slices.Sort(a.Tables)
@@ -237,6 +294,9 @@ func (d *Deliver) step(ctx context.Context) error {
 // take applies a record, together with those behind it that fit. A record is accepted before its rows are
 // read: that they are gone shows here.
 func (d *Deliver) take(ctx context.Context, rec *stream.Record) error {
+	if err := d.follow(ctx, rec.Progress); err != nil {
+		return err
+	}
 	recs := []*stream.Record{rec}
 	if rec.Progress.Kind == change.Changes {
 		var err error
@@ -281,11 +341,17 @@ func (d *Deliver) apply(ctx context.Context, recs []*stream.Record) error {
 			return err
 		}
 	}
-	if b.Rows == 0 && (b.Kind == change.Changes || b.Kind == change.Idle) && !d.idled() {
+	if b.Rows == 0 && d.moves(b) && !d.idled() {
 		d.quiet = b
 		return nil
 	}
 	return d.put(ctx, b)
+}
+
+// moves reports whether a batch without rows does nothing but move the Mark. Covers for others are such:
+// the destination executes no statement of its own for them.
+func (d *Deliver) moves(b *change.Batch) bool {
+	return b.Kind == change.Changes || b.Kind == change.Idle || b.Cover != nil && !b.Cover.IsFor(d.cfg.Sink)
 }
 
 // idled reports whether the Mark may move though nothing happened.

@@ -18,8 +18,9 @@ type Tracker struct {
 
 	mu      sync.Mutex // guards what follows
 	streams map[string]StreamProgress
-	sinks   map[string]SinkProgress
+	sinks   map[string][]SinkProgress // one for each stream delivered; the first stands for the sink
 	covers  []CoverProgress
+	dead    map[string]int    // rows quarantined, by sink
 	paused  map[string]string // table -> why
 	changed chan struct{}
 }
@@ -30,13 +31,15 @@ type StreamProgress struct {
 	CommitMicros int64
 }
 
-// SinkProgress is where a destination stands.
+// SinkProgress is where a destination stands in one of the streams that it gets.
 type SinkProgress struct {
+	Stream       string
 	Mark         change.Mark
 	CommitMicros int64
+	// At is when what it has applied last was new: the commit of the last transaction, or now when it had all.
+	At time.Time
 	// Lag is the age of the last transaction applied, when it was applied.
-	Lag         time.Duration
-	Quarantined int
+	Lag time.Duration
 	// Staging are the covers that the destination stages; it does not show what its Mark says.
 	Staging []string
 }
@@ -54,7 +57,7 @@ const keptCovers = 50
 
 // NewTracker returns a Tracker that counts into the metrics.
 func NewTracker(m *telemetry.Metrics) *Tracker {
-	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string]SinkProgress{}, paused: map[string]string{}, changed: make(chan struct{})}
+	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string][]SinkProgress{}, dead: map[string]int{}, paused: map[string]string{}, changed: make(chan struct{})}
 }
 
 // Changed is closed at the next change of anything.
@@ -161,14 +164,20 @@ func (t *Tracker) cover(c Committed, raw bool) {
 	}
 }
 
-// voided takes the tables of a heal for everybody out of the covers before it, as its writer and readers do.
+// voided takes the tables of a heal out of the covers before it, as its writer and readers do.
 func (t *Tracker) voided(c Committed) {
-	if !c.Cover.Heal || c.Cover.For != "" {
+	if !c.Cover.Heal {
 		return
 	}
 	for i := range t.covers {
 		o := &t.covers[i]
 		if o.Stream != c.Stream || o.Cover.ID == c.Cover.ID || !o.Ended.IsZero() {
+			continue
+		}
+		if c.Cover.For != "" { // a reader's new cover is instead of its older ones
+			if o.Cover.For == c.Cover.For {
+				o.Cover.Tables, o.Ended = nil, time.Now()
+			}
 			continue
 		}
 		o.Cover.Tables = slices.DeleteFunc(slices.Clone(o.Cover.Tables), func(name string) bool { return slices.Contains(c.Cover.Tables, name) })
@@ -210,43 +219,79 @@ func (t *Tracker) Consumed(byTable map[string]int) {
 	}
 }
 
+// Delivers names the streams that a sink gets from now on, and forgets where it stood in others. The first
+// is the one whose numbers the sink's metrics show.
+func (t *Tracker) Delivers(sink string, streams ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []SinkProgress
+	for _, name := range streams {
+		p := SinkProgress{Stream: name}
+		for _, o := range t.sinks[sink] {
+			if o.Stream == name {
+				p = o
+			}
+		}
+		list = append(list, p)
+	}
+	t.sinks[sink] = list
+	if len(list) == 0 {
+		delete(t.sinks, sink)
+	}
+	t.signal()
+}
+
+// progress is where a sink stands in a stream; the caller holds mu and changes it in place.
+func (t *Tracker) progress(sink, stream string) *SinkProgress {
+	list := t.sinks[sink]
+	for i := range list {
+		if list[i].Stream == stream {
+			return &list[i]
+		}
+	}
+	t.sinks[sink] = append(list, SinkProgress{Stream: stream})
+	return &t.sinks[sink][len(list)]
+}
+
 // Applied counts a batch that a destination has taken.
 func (t *Tracker) Applied(sink string, a Applied) {
 	m := t.Metrics.Sink
 	m.ApplySeconds.WithLabelValues(sink).Observe(a.Took.Seconds())
-	m.AppliedSeq.WithLabelValues(sink).Set(float64(a.Batch.Mark.Seq))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sinks[sink]
-	s.Mark = a.Batch.Mark
+	s := t.progress(sink, a.Batch.Stream)
+	s.Mark, s.At = a.Batch.Mark, a.At
+	if t.sinks[sink][0].Stream == s.Stream {
+		m.AppliedSeq.WithLabelValues(sink).Set(float64(s.Mark.Seq))
+	}
 	if us := a.Batch.CommitMicros; us > 0 && a.Batch.Kind == change.Changes {
 		s.CommitMicros, s.Lag = us, max(0, a.At.Sub(time.UnixMicro(us)))
+		s.At = a.At.Add(-s.Lag)
 		if a.Batch.Rows > 0 {
 			m.CommitToVisible.WithLabelValues(sink).Observe(s.Lag.Seconds())
 		}
-		m.Lag.WithLabelValues(sink).Set(s.Lag.Seconds())
+		lag := s.Lag
+		for _, o := range t.sinks[sink] {
+			lag = max(lag, o.Lag)
+		}
+		m.Lag.WithLabelValues(sink).Set(lag.Seconds())
 	}
-	t.sinks[sink] = s
 	t.signal()
 }
 
-// Resumed notes where a destination stands when its stage starts.
-func (t *Tracker) Resumed(sink string, at change.Mark) {
+// Resumed notes where a destination stands in a stream when its stage starts.
+func (t *Tracker) Resumed(sink, stream string, at change.Mark) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sinks[sink]
-	s.Mark = at
-	t.sinks[sink] = s
+	t.progress(sink, stream).Mark = at
 	t.signal()
 }
 
 // Behind notes the covers that keep a destination from showing what its Mark says.
-func (t *Tracker) Behind(sink string, covers []string) {
+func (t *Tracker) Behind(sink, stream string, covers []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sinks[sink]
-	s.Staging = covers
-	t.sinks[sink] = s
+	t.progress(sink, stream).Staging = covers
 	t.signal()
 }
 
@@ -261,9 +306,7 @@ func (t *Tracker) Observer(sink string) sinks.Observer {
 			m.DeadRowsTotal.WithLabelValues(sink, table).Add(float64(n))
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			s := t.sinks[sink]
-			s.Quarantined += n
-			t.sinks[sink] = s
+			t.dead[sink] += n
 		},
 	}
 }
@@ -276,6 +319,11 @@ func (t *Tracker) Stage(s StageState) {
 	}
 	if s.Sink != "" {
 		t.Metrics.Sink.Up.WithLabelValues(s.Sink).Set(up)
+		resting := 0.0
+		if s.Resting {
+			resting = 1
+		}
+		t.Metrics.Sink.BreakerOpen.WithLabelValues(s.Sink).Set(resting)
 		if s.State == "retrying" {
 			reason := "other"
 			if r := asRetry(s.Err); r != nil {
@@ -298,11 +346,28 @@ func (t *Tracker) Stream(name string) StreamProgress {
 	return t.streams[name]
 }
 
-// Sink returns where a destination stands.
-func (t *Tracker) Sink(name string) SinkProgress {
+// Sink returns where a destination stands in each stream that it gets.
+func (t *Tracker) Sink(name string) []SinkProgress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.sinks[name]
+	return slices.Clone(t.sinks[name])
+}
+
+// SinkIn returns where a destination stands in one stream.
+func (t *Tracker) SinkIn(name, stream string) SinkProgress {
+	for _, p := range t.Sink(name) {
+		if p.Stream == stream {
+			return p
+		}
+	}
+	return SinkProgress{Stream: stream}
+}
+
+// Quarantined returns how many rows a destination has refused since this process began.
+func (t *Tracker) Quarantined(sink string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.dead[sink]
 }
 
 // Covers returns the covers that run or have ended lately, oldest first.

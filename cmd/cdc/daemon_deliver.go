@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/internal/stream"
+	"github.com/etlsandbox/cdc/internal/stream/kafka"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/wire"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// delivery runs the deliver stages of the sinks that the configuration names, beside the other stages, and
+// follows its changes: sinks that come, go, are enabled, disabled, paused or resumed while all else goes on.
+type delivery struct {
+	s      *service
+	client kafka.Config
+
+	mu      sync.Mutex // one change at a time; guards running
+	running map[string]*delivering
+}
+
+// delivering is one sink at work.
+type delivering struct {
+	stage pipeline.Stage
+	cl    closers
+}
+
+func newDelivery(s *service, client kafka.Config) *delivery {
+	return &delivery{s: s, client: client, running: map[string]*delivering{}}
+}
+
+// runs reports whether the configuration and the operator want a sink to run.
+func (d *delivery) runs(cfg *config.Config, name string) bool {
+	return cfg.Sinks[name].Enabled && !d.s.pauses.sink(name)
+}
+
+// first opens the stages of a start; they run once the supervisor does.
+func (d *delivery) first() ([]pipeline.Stage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cfg := d.s.settings()
+	var stages []pipeline.Stage
+	for _, name := range sortedNames(cfg.Sinks) {
+		d.tellPaused(name)
+		if !d.runs(cfg, name) {
+			continue
+		}
+		w, err := d.open(cfg, name)
+		if err != nil {
+			return nil, err
+		}
+		stages = append(stages, w.stage)
+	}
+	return stages, nil
+}
+
+// follow makes what runs agree with the settings and the pauses of now.
+func (d *delivery) follow() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cfg := d.s.settings()
+	for _, name := range slices.Sorted(maps.Keys(d.running)) {
+		if d.runs(cfg, name) {
+			continue
+		}
+		d.end(name)
+		if _, there := cfg.Sinks[name]; !there || !cfg.Sinks[name].Enabled {
+			d.s.track.Delivers(name) // nothing: the broker keeps nothing for it
+		}
+		d.s.log.Info("sink ends", "sink", name)
+	}
+	var bad []error
+	for _, name := range sortedNames(cfg.Sinks) {
+		d.tellPaused(name)
+		if d.running[name] != nil || !d.runs(cfg, name) {
+			continue
+		}
+		w, err := d.open(cfg, name)
+		if err == nil && !d.s.sup.Add(w.stage) {
+			err = errors.New("the pipeline is not running")
+		}
+		if err != nil {
+			d.end(name)
+			bad = append(bad, fmt.Errorf("start sink %s: %w", name, err))
+			continue
+		}
+		d.s.log.Info("sink begins", "sink", name)
+	}
+	return errors.Join(bad...)
+}
+
+// close gives back what the stages held, after they have ended.
+func (d *delivery) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(d.running)) {
+		d.end(name)
+	}
+}
+
+func (d *delivery) end(name string) {
+	d.s.sup.End("deliver", name)
+	if w := d.running[name]; w != nil {
+		w.cl.close()
+	}
+	delete(d.running, name)
+}
+
+func (d *delivery) tellPaused(name string) {
+	paused := 0.0
+	if d.s.pauses.sink(name) {
+		paused = 1
+		d.s.metrics.Sink.Up.WithLabelValues(name).Set(0)
+	}
+	d.s.metrics.Sink.Paused.WithLabelValues(name).Set(paused)
+}
+
+// open makes a sink's stage ready.
+func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
+	c := cfg.Sinks[name]
+	list, err := d.s.deliveries(name, &c)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, &pipeline.StopError{What: "sinks." + name + " delivers nothing", Hint: "name a view or tables in its deliver list"}
+	}
+	w := &delivering{}
+	d.running[name] = w
+	var streams []string
+	var parts []func(ctx context.Context, started func()) error
+	for _, l := range list {
+		run, err := d.s.deliverStream(name, &c, l, d.client, &w.cl)
+		if err != nil {
+			return nil, err
+		}
+		streams, parts = append(streams, l.stream), append(parts, run)
+	}
+	d.s.track.Delivers(name, streams...)
+	w.stage = pipeline.Stage{Name: "deliver", Sink: name, Backoff: func() (time.Duration, time.Duration) {
+		r := d.s.settings().Sinks[name].Retry
+		return max(r.MinBackoff, time.Millisecond), max(r.MaxBackoff, time.Millisecond)
+	}, Run: func(ctx context.Context) error {
+		return inTurn(ctx, parts, func() { d.s.sup.Up("deliver", name) })
+	}}
+	return w, nil
+}
+
+// inTurn runs the parts side by side, each from when the one before has started, so that they do not meet
+// while they make their tables; up is called when all have. The first that fails ends the others.
+func inTurn(ctx context.Context, parts []func(ctx context.Context, started func()) error, up func()) error {
+	g, ctx := errgroup.WithContext(ctx)
+	before := make(chan struct{})
+	close(before)
+	for i, part := range parts {
+		wait, started := before, make(chan struct{})
+		before = started
+		g.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-wait:
+			}
+			once := sync.OnceFunc(func() {
+				close(started)
+				if i == len(parts)-1 {
+					up()
+				}
+			})
+			return part(ctx, once)
+		})
+	}
+	return g.Wait()
+}
+
+// deliverStream returns what delivers one stream to a sink until ctx ends or it fails.
+func (s *service) deliverStream(name string, c *config.Sink, what delivered, client kafka.Config, cl *closers) (func(context.Context, func()) error, error) {
+	l, err := openLog(client, cl)
+	if err != nil {
+		return nil, err
+	}
+	asker := s.asks
+	if what.stream == s.settings().Name {
+		asker = s.rawAsks
+	}
+	// Both are asked in the goroutine that delivers.
+	topics := map[string]bool{}
+	for _, t := range what.targets {
+		topics[stream.DataTopic(what.stream, t.Table.ID)] = true
+	}
+	follow := what.follow
+	if follow != nil {
+		follow = func(t *change.Table) (sinks.Target, bool) {
+			target, ok := what.follow(t)
+			if ok {
+				topics[stream.DataTopic(what.stream, t.ID)] = true
+			}
+			return target, ok
+		}
+	}
+	log := s.log.With("stream", what.stream, "sink", name)
+	open := func(at change.Mark) *stream.Reader {
+		return stream.NewReader(stream.ReaderConfig{Stream: what.stream, Name: name, Grace: 5 * time.Second, Rules: s.rules.stream,
+			Topics:    func(t string) bool { return topics[t] },
+			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
+	}
+	return func(ctx context.Context, started func()) error {
+		sink, err := s.openSink(name, c)
+		if err != nil {
+			return err
+		}
+		d := pipeline.NewDeliver(pipeline.DeliverConfig{
+			Stream: what.stream, Sink: name, Targets: what.targets, Follow: follow,
+			IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
+			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Uncounted: s.rules.uncounted,
+			Started: func(at change.Mark) {
+				if !at.IsZero() {
+					s.track.Resumed(name, what.stream, at)
+				}
+				started()
+			},
+			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
+			Behind:  func(covers []string) { s.track.Behind(name, what.stream, covers) },
+		}, pipeline.DeliverDeps{
+			Sink: sink, Open: open, Asker: asker, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
+			Meta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, what.stream) },
+		})
+		err = d.Run(ctx)
+		if e := sink.Close(); e != nil {
+			log.Debug("destination connection not closed", "err", e)
+		}
+		return err
+	}, nil
+}
+
+func (s *service) batchLimits(sink string) pipeline.BatchLimits {
+	b := s.settings().Sinks[sink].Batch
+	return pipeline.BatchLimits{MinRows: b.MinRows, MaxRows: b.MaxRows, MinDelay: b.MinDelay, MaxDelay: b.MaxDelay}
+}
+
+// checkSinks says why sinks that a reload adds or enables could not run, before anything is applied.
+func (s *service) checkSinks(next *config.Config) (refused []string) {
+	for _, name := range sortedNames(next.Sinks) {
+		c := next.Sinks[name]
+		if !c.Enabled {
+			continue
+		}
+		if _, err := s.deliveries(name, &c); err != nil {
+			refused = append(refused, strings.TrimSpace(err.Error()))
+		}
+	}
+	return refused
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/schemas/view"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// delivered is what a sink gets of one stream.
+type delivered struct {
+	stream  string
+	targets []sinks.Target
+	// follow takes tables in that the source gets later; nil for views, which a reload does not add.
+	follow func(*change.Table) (sinks.Target, bool)
+}
+
+// deliveries says what a sink gets: of the view stream, of the raw stream, or of both, in this order.
+func (s *service) deliveries(name string, c *config.Sink) ([]delivered, error) {
+	s.mu.Lock()
+	plans, shapes, stream := s.plans, s.shapes, s.cfg.Name
+	s.mu.Unlock()
+	var list []delivered
+	views, err := viewTargets(name, c, plans)
+	if err != nil {
+		return nil, err
+	}
+	if len(views) > 0 {
+		list = append(list, delivered{stream: s.viewStream(), targets: views})
+	}
+	if !slices.ContainsFunc(c.Deliver, func(d config.Deliver) bool { return d.From.View == "" }) {
+		return list, nil
+	}
+	gone := s.track.PausedTables()
+	raw := delivered{stream: stream, follow: func(t *change.Table) (sinks.Target, bool) { return tableTarget(c, t) }}
+	for _, t := range shapes {
+		// A table that is put aside is never covered, and would keep the others from being shown.
+		if target, ok := raw.follow(t); ok && gone[t.ID.String()] == "" {
+			raw.targets = append(raw.targets, target)
+		}
+	}
+	if err := distinct(name, append(slices.Clone(views), raw.targets...)); err != nil {
+		return nil, err
+	}
+	return append(list, raw), nil
+}
+
+// viewTargets finds the views that a sink delivers.
+func viewTargets(name string, c *config.Sink, plans []*view.Plan) ([]sinks.Target, error) {
+	var targets []sinks.Target
+	for _, d := range c.Deliver {
+		if d.From.View == "" {
+			continue
+		}
+		i := slices.IndexFunc(plans, func(p *view.Plan) bool { return strings.EqualFold(d.From.View, p.Name) })
+		if i < 0 {
+			return nil, &pipeline.StopError{What: fmt.Sprintf("sinks.%s delivers %s, and there is no such view", name, d.From),
+				Hint: "cdc view list names them; their files are in views.dir"}
+		}
+		targets = append(targets, target(c, d, plans[i].Output))
+	}
+	return targets, nil
+}
+
+// tableTarget is what a sink makes of a source table. Without a key rows cannot be told apart, so such a
+// table is not delivered.
+func tableTarget(c *config.Sink, t *change.Table) (sinks.Target, bool) {
+	if len(t.Key) == 0 {
+		return sinks.Target{}, false
+	}
+	for _, d := range c.Deliver {
+		if d.From.View == "" && d.From.Tables.MatchString(t.ID.String()) {
+			return target(c, d, t), true
+		}
+	}
+	return sinks.Target{}, false
+}
+
+func target(c *config.Sink, d config.Deliver, t *change.Table) sinks.Target {
+	to := d.To
+	if to == "" {
+		to = t.ID.Name
+	}
+	return sinks.Target{From: t.ID.String(), Table: t, To: to, Schema: d.Schema,
+		Soft: d.Delete == "soft", Adopt: c.Adopt, Progressive: c.Heal == "progressive"}
+}
+
+// distinct refuses two sources of one destination table.
+func distinct(name string, targets []sinks.Target) error {
+	from := map[string]string{}
+	for _, t := range targets {
+		to := t.Schema + "." + t.To
+		if other, taken := from[to]; taken {
+			return &pipeline.StopError{What: fmt.Sprintf("sinks.%s delivers %s and %s to one table, %s", name, other, t.From, strings.TrimPrefix(to, ".")),
+				Hint: "deliver them by entries of their own, each with another schema"}
+		}
+		from[to] = t.From
+	}
+	return nil
+}
