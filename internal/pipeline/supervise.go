@@ -176,7 +176,9 @@ func (s *Supervisor) keep(ctx context.Context, st Stage, alone func() bool) erro
 	}
 	pause := time.Duration(0)
 	for ; ; state.Restarts++ {
-		s.set(state)
+		if state.State != "retrying" { // which a destination stays until it answers
+			s.set(state)
+		}
 		if rest != nil {
 			rest.trying()
 		}
