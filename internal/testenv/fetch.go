@@ -65,6 +65,8 @@ func findersOf(kind string) (address string, finders []namedFinder, err error) {
 			java, _, err := e.kafkaFiles(ctx)
 			return installation{server: java}, err
 		}}}, nil
+	case KindClickHouse:
+		return clickhouseAddress, clickhouseFinders, nil
 	default:
 		return "", nil, fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(Kinds(), ", "))
 	}

@@ -13,11 +13,13 @@ const (
 	KindMySQL57  = "mysql57" // the oldest supported; KindMySQL falls back to it
 	KindPostgres = "postgres"
 	KindKafka    = "kafka"
+	// KindClickHouse is the engine behind an HTTP edge, or a server.
+	KindClickHouse = "clickhouse"
 )
 
 // Kinds lists all kinds.
 func Kinds() []string {
-	return []string{KindMariaDB, KindMySQL, KindMySQL57, KindPostgres, KindKafka}
+	return []string{KindMariaDB, KindMySQL, KindMySQL57, KindPostgres, KindKafka, KindClickHouse}
 }
 
 // MissingError says that no source had the server. It lists what was tried
@@ -54,6 +56,9 @@ var wayOut = map[string]string{
 		"set CDC_TEST_POSTGRES=postgres://user:password@host:port/postgres",
 	KindKafka: "install a JDK (17 or later) and Maven, with access to a Maven repository; " +
 		"set CDC_TEST_KAFKA=host:port",
+	KindClickHouse: "install npm and connect the machine to its registry (nothing will be installed); " +
+		"set CDC_TEST_CLICKHOUSE_ARCHIVE to a file with libchdb.so; " +
+		"set CDC_TEST_CLICKHOUSE=http://user:password@host:8123/",
 }
 
 // IsMissing reports whether err says that a server cannot be had at all, as

@@ -13,6 +13,7 @@ const (
 	fromMachine     = "machine"
 	fromPackages    = "packages"
 	fromNPM         = "npm"
+	fromArchive     = "archive"
 	fromContainer   = "container"
 )
 

@@ -30,7 +30,7 @@ var ErrExternal = errors.New("the server's address came from the environment; on
 type Server struct {
 	Kind    string // one of the Kind constants
 	Version string // as the server reports it
-	From    string // "environment", "machine", "packages", "npm" or "container"
+	From    string // "environment", "machine", "packages", "npm", "archive" or "container"
 	Host    string
 	Port    int
 	Addr    string // Host:Port, loopback unless From is "environment"

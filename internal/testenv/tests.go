@@ -85,14 +85,15 @@ type session struct {
 	ctx    context.Context // the test run, for starts that tests share
 	cancel context.CancelFunc
 
-	mu       sync.Mutex
-	env      *Env
-	closed   bool
-	mariadb  shared[*MySQLServer]
-	mysql    shared[*MySQLServer]
-	mysql57  shared[*MySQLServer]
-	postgres shared[*PostgresServer]
-	kafka    shared[*KafkaServer]
+	mu         sync.Mutex
+	env        *Env
+	closed     bool
+	mariadb    shared[*MySQLServer]
+	mysql      shared[*MySQLServer]
+	mysql57    shared[*MySQLServer]
+	postgres   shared[*PostgresServer]
+	kafka      shared[*KafkaServer]
+	clickhouse shared[*ClickHouseServer]
 }
 
 // shared is a server that is started at the first wish, once.
@@ -175,6 +176,15 @@ func Kafka(t TB) *KafkaServer {
 	return must(t, env, KindKafka, server, err)
 }
 
+// ClickHouse returns the ClickHouse server that the package's tests share; a
+// test takes a database of its own on it (CreateDatabase).
+func ClickHouse(t TB) *ClickHouseServer {
+	t.Helper()
+	s, env := open(t)
+	server, err := s.clickhouse.get(func() (*ClickHouseServer, error) { return env.ClickHouse(s.ctx) })
+	return must(t, env, KindClickHouse, server, err)
+}
+
 // NewMariaDB starts a MariaDB server for one test, who may kill it or change
 // its settings; extra are further arguments. It ends with the test.
 func NewMariaDB(t TB, extra ...string) *MySQLServer {
@@ -217,6 +227,17 @@ func NewKafka(t TB) *KafkaServer {
 	s, env := open(t)
 	server, err := env.startKafka(s.ctx, ownSource)
 	server = must(t, env, KindKafka, server, err)
+	discard(t, server.Server)
+	return server
+}
+
+// NewClickHouse starts a ClickHouse server for one test, who may kill it. It
+// ends with the test.
+func NewClickHouse(t TB) *ClickHouseServer {
+	t.Helper()
+	s, env := open(t)
+	server, err := env.startClickHouse(s.ctx, ownSource)
+	server = must(t, env, KindClickHouse, server, err)
 	discard(t, server.Server)
 	return server
 }
@@ -338,6 +359,24 @@ func (s *PostgresServer) CreateDatabase(t TB) string {
 		ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
 		defer cancel()
 		_ = s.Exec(ctx, "", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") // the test may have killed the server
+	})
+	return name
+}
+
+// CreateDatabase makes an empty database for one test and returns its name.
+// It is dropped with the test, if the server still answers.
+func (s *ClickHouseServer) CreateDatabase(t TB) string {
+	t.Helper()
+	name := databaseName()
+	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
+	defer cancel()
+	if err := s.Exec(ctx, "", "CREATE DATABASE "+name); err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
+		defer cancel()
+		_ = s.Exec(ctx, "", "DROP DATABASE IF EXISTS "+name+" SYNC") // the test may have killed the server
 	})
 	return name
 }

@@ -6,7 +6,7 @@
 //	testenv report FILE             print a report of servers as a table
 //	testenv sweep                   remove what killed processes left behind
 //
-// KINDS is a comma list of mariadb, mysql, mysql57, postgres and kafka.
+// KINDS is a comma list of mariadb, mysql, mysql57, postgres, kafka and clickhouse.
 package main
 
 import (
@@ -144,6 +144,12 @@ func startOne(ctx context.Context, env *testenv.Env, kind string) (string, error
 			return "", err
 		}
 		return s.Addr, nil
+	case testenv.KindClickHouse:
+		s, err := env.ClickHouse(ctx)
+		if err != nil {
+			return "", err
+		}
+		return s.URL(""), nil
 	default:
 		return "", fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(testenv.Kinds(), ", "))
 	}
