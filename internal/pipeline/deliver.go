@@ -133,7 +133,6 @@ func (d *Deliver) start(ctx context.Context) error {
 		return err
 	}
 	d.applied, d.lastWrite = at, d.d.Clock.Now()
-	d.cfg.Started(at)
 	states, err := d.boundaries(ctx)
 	if err != nil {
 		return err
@@ -141,11 +140,13 @@ func (d *Deliver) start(ctx context.Context) error {
 	if err := d.open(ctx, at); err != nil {
 		return err
 	}
-	if at.IsZero() || d.waits(states) {
-		return d.ask(ctx, since)
-	}
-	if d.incarnation != at.Incarnation {
+	fill := at.IsZero() || d.waits(states)
+	if fill || d.incarnation != at.Incarnation {
 		d.lacks() // the reader finds out whether its Mark is really gone; until then the destination proves nothing
+	}
+	d.cfg.Started(at) // after what keeps the destination from showing what its Mark says
+	if fill {
+		return d.ask(ctx, since)
 	}
 	return nil
 }

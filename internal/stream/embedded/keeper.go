@@ -22,10 +22,12 @@ type Stream struct {
 	MetaFloor func() int64
 }
 
-// Points are made every so many progress records or data records: what is trimmed at once.
+// Points are made every so many progress records or data records, or of about a share of the room: what is
+// trimmed at once.
 const (
 	pointRecords = 256
 	pointRows    = 50_000
+	pointShare   = 32
 )
 
 // keeper follows the progress topic of one stream and remembers, coarsely, where its data stands.
@@ -36,6 +38,7 @@ type keeper struct {
 	points []point
 	cur    point // not closed yet
 	floor  int64 // of the meta topic, as trimmed
+	rows   int64 // data records of a point at most; 0 is pointRows
 }
 
 // point is a stretch of a stream: everything behind the point before it, up to progress offset at.
@@ -100,7 +103,7 @@ func (k *keeper) add(p *wire.Progress, offset, millis int64) {
 		c.rows += q.Count
 	}
 	c.rows++
-	if c.records >= pointRecords || c.rows >= pointRows {
+	if c.records >= pointRecords || c.rows >= pointRows || k.rows > 0 && c.rows >= k.rows {
 		k.points = append(k.points, k.cur)
 		k.cur = point{ends: map[where]int64{}}
 	}
@@ -240,6 +243,11 @@ func (b *Broker) measure() (float64, error) {
 	for _, k := range b.keepers {
 		a, r, ua, ur := k.usage()
 		batches, rows, unreadBatches, unreadRows = batches+a, rows+r, unreadBatches+ua, unreadRows+ur
+	}
+	for _, k := range b.keepers {
+		if size > 0 { // rows of the average size that fill their share
+			k.rows = max(1, rows*b.cfg.MaxBytes/size/pointShare)
+		}
 	}
 	use := max(float64(batches)/float64(b.cfg.MaxBatches), float64(size)/float64(b.cfg.MaxBytes))
 	fill := float64(unreadBatches) / float64(b.cfg.MaxBatches)
