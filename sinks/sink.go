@@ -48,8 +48,8 @@ const (
 	StopOnPoison                   // the sink stops
 )
 
-// Observer is told what a sink did, after the transaction that did it is committed. Nil functions are
-// not called.
+// Observer is told what a sink did, after the transaction that did it is committed, but for Poison. Nil
+// functions are not called.
 type Observer struct {
 	// Applied: n events of the operation were applied (or staged) to the table. Events of delivered tables
 	// are either applied or quarantined; of a poison key's several events in a batch one counts as quarantined.
@@ -57,6 +57,9 @@ type Observer struct {
 	// Quarantined: n keys of the table were written to cdc_quarantine. A row that is found out only when
 	// what was staged is shown was counted as applied before.
 	Quarantined func(table string, n int)
+	// Poison: the rows are about to be listed in cdc_quarantine, in a transaction that is not committed yet. It
+	// may be told of them again. An error fails the batch, and nothing is listed.
+	Poison func(ctx context.Context, rows []Poisoned) error
 	// Statement: a statement was sent to the destination.
 	Statement func()
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/config"
-	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/telemetry"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -88,69 +87,6 @@ func (s *service) reloadOnHangup(ctx context.Context) {
 				s.log.Info("configuration reloaded", "applied", len(r.Applied), "need_restart", len(r.Restart))
 			}
 		}
-	}
-}
-
-// Resync implements admin.Operator.
-func (s *service) Resync(ctx context.Context, r admin.ResyncRequest) (admin.ResyncReport, error) {
-	s.mu.Lock()
-	up, tables, plans := s.src != nil, s.tables, s.plans
-	s.mu.Unlock()
-	if !up {
-		return admin.ResyncReport{}, admin.Refused("the pipeline is not running yet", "see cdc status")
-	}
-	queue, ask := s.rawAsks, pipeline.Ask{}
-	switch {
-	case r.All:
-		ask.Tables, ask.Heal = slices.Clone(tables), true
-	case r.View != "" || r.Sink != "":
-		return admin.ResyncReport{}, admin.Refused("resync of a single view or sink comes with a later version", "resync the tables that it reads")
-	default:
-		for _, t := range r.Tables {
-			name, err := oneTable(t, tables)
-			if err != nil {
-				return admin.ResyncReport{}, err
-			}
-			ask.Tables = append(ask.Tables, name)
-		}
-	}
-	if r.Keys != "" {
-		if len(ask.Tables) != 1 {
-			return admin.ResyncReport{}, admin.Invalid("keys belong to one table", "name one table")
-		}
-		shape, err := s.shape(ctx, ask.Tables[0])
-		if err != nil {
-			return admin.ResyncReport{}, err
-		}
-		if ask.Range, err = parseKeys(r.Keys, shape.KeyTypes()); err != nil {
-			return admin.ResyncReport{}, admin.Invalid(err.Error(), "write A..B with values of the table's first key column")
-		}
-	}
-	_ = plans
-	if r.DryRun {
-		return admin.ResyncReport{Covers: []admin.Cover{{Kind: "resync", State: "waiting", Tables: ask.Tables}}}, nil
-	}
-	return begin(ctx, queue, ask)
-}
-
-// begin hands an operator's ask over and returns when its cover has begun.
-func begin(ctx context.Context, queue *pipeline.AskQueue, ask pipeline.Ask) (admin.ResyncReport, error) {
-	type answer struct {
-		id  string
-		err error
-	}
-	got := make(chan answer, 1)
-	ask.Done = func(id string, err error) { got <- answer{id, err} }
-	queue.Ask(ask)
-	select {
-	case <-ctx.Done():
-		return admin.ResyncReport{}, ctx.Err()
-	case a := <-got:
-		kind := "resync"
-		if ask.Heal {
-			kind = "heal"
-		}
-		return admin.ResyncReport{Covers: []admin.Cover{{ID: a.id, Kind: kind, State: "running", Tables: ask.Tables, Started: time.Now()}}}, a.err
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	capture "github.com/etlsandbox/cdc/cdc"
 	"github.com/etlsandbox/cdc/cdc/snapshot"
 	"github.com/etlsandbox/cdc/internal/admin"
+	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/verify"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -18,9 +20,7 @@ import (
 
 // Verify implements admin.Operator: each view at each sink, one after the other.
 func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress func(admin.VerifyProgress)) (admin.VerifyReport, error) {
-	s.mu.Lock()
-	src, cfg := s.src, s.cfg
-	s.mu.Unlock()
+	src, cfg := s.source()
 	var report admin.VerifyReport
 	if src == nil {
 		return report, admin.Refused("the source is not connected", "see cdc status")
@@ -61,6 +61,13 @@ func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress fu
 		return report, admin.NotFound("nothing to verify: no enabled sink delivers that", "cdc status lists sinks and views")
 	}
 	return report, nil
+}
+
+// source is the connected source, nil when there is none, and the settings of now.
+func (s *service) source() (*capture.Source, *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.src, s.cfg
 }
 
 // comparand is one table of one sink.

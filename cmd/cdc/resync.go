@@ -17,11 +17,12 @@ func (a *app) resyncCommand() *cobra.Command {
 		Use:   "resync TABLE… | --view V | --all | --sink S [--view V]",
 		Short: "Make what is downstream equal again, writing only differences",
 		Long: `Read tables again and put right whatever differs downstream: rows that are missing, wrong or too many. Rows that are
-right are not written. A table is read at the source; a view or sink is filled from the join state. The stream goes on
-meanwhile. The work goes on in the daemon if this command is interrupted.
+right are not written. A table is read at the source; a view is evaluated from the join state; with --sink only that sink
+gets what is covered, and --view restricts it to one view or table that it delivers. The stream goes on meanwhile. The work
+goes on in the daemon if this command is interrupted. --dry-run compares and says how many rows would change.
 
 --all also accepts a source that is not the one captured so far, such as a restored or promoted server.`,
-		Example: "  cdc resync sakila.film sakila.film_category\n  cdc resync sakila.payment --keys 100..200 --dry-run",
+		Example: "  cdc resync sakila.film sakila.film_category\n  cdc resync sakila.payment --keys 100..200 --dry-run\n  cdc resync --sink neptune --view CustomerOrderFlat",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Tables = args
 			if err := req.Validate(); err != nil {
@@ -75,6 +76,16 @@ func (a *app) resync(ctx context.Context, cl *admin.Client, req admin.ResyncRequ
 func (a *app) printResync(r admin.ResyncReport, dryRun bool) {
 	if len(r.Covers) == 0 {
 		a.say("nothing to resync")
+	}
+	for _, w := range r.Would {
+		moving := ""
+		if w.Moving > 0 {
+			moving = fmt.Sprintf(", %d never held still", w.Moving)
+		}
+		a.say("%s/%s: %d of %d rows would change%s", w.Sink, w.View, w.Rows, w.Of, moving)
+	}
+	if len(r.Would) > 0 {
+		return
 	}
 	for _, c := range r.Covers {
 		tables := strings.Join(c.Tables, ", ")

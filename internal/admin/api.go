@@ -130,6 +130,17 @@ type ResyncRequest struct {
 // ResyncReport names the covers that a resync began; of a dry run, those that it would begin, without ids.
 type ResyncReport struct {
 	Covers []Cover `json:"covers"`
+	// Would says, of a dry run, what would change where.
+	Would []WouldChange `json:"would,omitempty" doc:"of a dry run, what would change where"`
+}
+
+// WouldChange is what a resync would change of one table or view in one sink.
+type WouldChange struct {
+	Sink   string `json:"sink"`
+	View   string `json:"view" doc:"view, or database.table"`
+	Rows   uint64 `json:"rows" doc:"rows that would be written or deleted"`
+	Moving uint64 `json:"moving" doc:"rows that changed at every look, so that nobody can say"`
+	Of     uint64 `json:"of" doc:"rows that the source has"`
 }
 
 // VerifyRequest asks to compare destinations with the source's own answer. Empty names mean all.

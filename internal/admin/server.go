@@ -128,5 +128,9 @@ func bounded(next http.Handler) http.Handler {
 }
 
 func runsLong(r *http.Request) bool {
-	return r.URL.Path == "/api/v1/wait" || r.URL.Path == "/api/v1/verifications"
+	switch r.URL.Path {
+	case "/api/v1/wait", "/api/v1/verifications", "/api/v1/resyncs":
+		return true
+	}
+	return false
 }

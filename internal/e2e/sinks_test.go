@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/testenv"
 )
@@ -147,6 +149,8 @@ func TestSinksComeAndGo(t *testing.T) {
 	s.waitShown(time.Minute)
 	s.equal("mars/LinePrice", "mars/shop.article", "mars/shop.fresh", "mars/shop.line", "neptune/LinePrice")
 
+	s.resyncSink(mars)
+
 	out := s.must("sink", "drop", "mars", "--purge")
 	for _, gone := range []string{`"public"."Prices"`, `"public"."article"`, `"public"."fresh"`, `"public"."line"`, `"public"."cdc_progress"`} {
 		if !strings.Contains(out, "deleted  "+gone+"\n") {
@@ -165,4 +169,43 @@ func TestSinksComeAndGo(t *testing.T) {
 	}
 	s.waitShown(time.Minute)
 	s.equal("neptune/LinePrice")
+}
+
+// breakRows changes rows of a destination behind the daemon's back.
+func (s *scene) breakRows(database string, statements ...string) {
+	s.t.Helper()
+	c, err := pgx.Connect(s.t.Context(), s.sink.DSN(database))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close(s.t.Context())
+	for _, q := range statements {
+		if _, err := c.Exec(s.t.Context(), q); err != nil {
+			s.t.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+// resyncSink damages a sink and puts it right: what is asked for, and at no other sink.
+func (s *scene) resyncSink(mars string) {
+	s.t.Helper()
+	s.breakRows(mars, `DELETE FROM "Prices" WHERE id = 2`, `UPDATE "Prices" SET price = 9 WHERE id = 3`, `INSERT INTO "Prices" (id) VALUES (77)`,
+		`DELETE FROM article WHERE id = 1`)
+	s.breakRows(s.target, `DELETE FROM "LinePrice" WHERE id = 2`)
+	if out := s.must("resync", "--sink", "mars", "--dry-run"); !strings.Contains(out, "mars/LinePrice: 3 of 4 rows would change\n") ||
+		!strings.Contains(out, "mars/shop.article: 1 of 2 rows would change\n") || strings.Contains(out, "neptune") {
+		s.t.Errorf("dry run: %s", out)
+	}
+	s.must("resync", "--sink", "mars", "--view", "LinePrice")
+	s.must("resync", "--sink", "mars", "--view", "shop.article", "--keys", "1..1")
+	s.waitShown(time.Minute)
+	if status, out := s.run("verify", "--sink", "mars"); status != 0 {
+		s.t.Errorf("verify --sink mars after its resync: status %d, %s", status, out)
+	}
+	if status, out := s.run("verify", "--sink", "neptune"); status != 1 || !strings.Contains(out, "1 of 4 rows") {
+		s.t.Errorf("verify --sink neptune, which was not resynced: status %d, %s", status, out)
+	}
+	s.must("resync", "--view", "LinePrice")
+	s.waitShown(time.Minute)
+	s.must("verify")
 }

@@ -328,10 +328,12 @@ func (c *Capture) take() {
 	c.waiting = mergeAsks(c.waiting, c.asks.Take())
 }
 
+// mergeAsks adds asks that have come. A reader's newer ask replaces its older one; an operator's, who waits for
+// the answer, replaces none and is replaced by none.
 func mergeAsks(waiting, taken []Ask) []Ask {
 	for _, a := range taken {
-		if a.Reader != "" {
-			waiting = slices.DeleteFunc(waiting, func(o Ask) bool { return o.Reader == a.Reader })
+		if a.Reader != "" && a.Done == nil {
+			waiting = slices.DeleteFunc(waiting, func(o Ask) bool { return o.Reader == a.Reader && o.Done == nil })
 		}
 		waiting = append(waiting, a)
 	}
@@ -340,7 +342,7 @@ func mergeAsks(waiting, taken []Ask) []Ask {
 
 // answered reports whether a begin that was written after the reader began to ask serves it already.
 func answered(begins []begun, a Ask) bool {
-	return a.Reader != "" && slices.ContainsFunc(begins, func(b begun) bool {
+	return a.Reader != "" && a.Done == nil && slices.ContainsFunc(begins, func(b begun) bool {
 		return b.offset >= a.Since && b.seq > a.Floor && b.cover.Heal && b.cover.IsFor(a.Reader) &&
 			!slices.ContainsFunc(a.Tables, func(t string) bool { return !b.cover.Names(t) })
 	})

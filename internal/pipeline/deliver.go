@@ -61,6 +61,8 @@ type DeliverDeps struct {
 	Asker Asker
 	Clock Clock
 	Wait  func(ctx context.Context, d time.Duration) error
+	// Letters makes dead letters durable; nil writes none.
+	Letters func(ctx context.Context, letters []Letter) error
 }
 
 // Deliver is the stage that applies a stream to a destination: its own consumer, with its own Mark, which
@@ -77,6 +79,7 @@ type Deliver struct {
 	behind    bool // some table does not show what the Mark says
 	// incarnation of the stream when it was opened last; 0 of an empty one.
 	incarnation uint64
+	current     *change.Batch // with the destination now
 	quiet       *change.Batch // read, without rows: it moves the Mark when IdleEvery has passed
 }
 
@@ -365,7 +368,10 @@ func (d *Deliver) put(ctx context.Context, b *change.Batch) error {
 		return err
 	}
 	started := d.d.Clock.Now()
-	if err := d.d.Sink.Apply(ctx, b); err != nil {
+	d.current = b
+	err := d.d.Sink.Apply(ctx, b)
+	d.current = nil
+	if err != nil {
 		return err
 	}
 	now := d.d.Clock.Now()

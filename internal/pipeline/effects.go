@@ -139,7 +139,7 @@ type ChunkReader interface {
 
 // Ask is a reader's request for a cover.
 type Ask struct {
-	// Reader that the cover is for; "" when an operator asks for everybody.
+	// Reader that the cover is for; "" for everybody, which only an operator asks.
 	Reader string
 	// Tables or views that it lacks (TableID.String).
 	Tables []string
@@ -152,7 +152,7 @@ type Ask struct {
 	Since int64
 	// Floor is the highest Seq that the reader holds or has announced.
 	Floor change.Seq
-	// Done, unless nil, is called with the id of the cover that answers an operator's ask.
+	// Done, which an operator's ask has, is called with the id of the cover that answers an operator's ask.
 	Done func(cover string, err error)
 }
 

@@ -47,8 +47,8 @@ type ledgerChange struct {
 
 func (l *ledger) clone() *ledger { return newLedger(l.covers) }
 
-// begin opens a cover. A cover of the same reader that it was asked for before is void, but a resync leaves a
-// heal alone: the reader waits for its end, and takes the resync's chunks wherever it keeps the table. A heal for
+// begin opens a cover. A reader's heal voids the covers that it was asked for before; a resync for it voids
+// none, because the reader takes its chunks wherever it keeps the table. A heal for
 // everybody takes its tables out of the covers before it, because its readers void what they staged.
 func (l *ledger) begin(c change.Cover, seq change.Seq, paused map[string]string) (ledgerChange, error) {
 	next := l.clone()
@@ -57,7 +57,7 @@ func (l *ledger) begin(c change.Cover, seq change.Seq, paused map[string]string)
 		o := l.covers[id]
 		tables := o.Cover.Tables
 		switch {
-		case c.For != "" && o.Cover.For == c.For && (c.Heal || !o.Cover.Heal):
+		case c.For != "" && o.Cover.For == c.For && c.Heal:
 			tables = nil
 		case c.For == "" && c.Heal:
 			tables = slices.DeleteFunc(slices.Clone(tables), func(t string) bool { return slices.Contains(c.Tables, t) })

@@ -194,6 +194,15 @@ func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
 
 // storePoison lists the batch's poison in cdc_quarantine.
 func (a *apply) storePoison(ctx context.Context) error {
+	if tell := a.s.cfg.Observer.Poison; tell != nil && len(a.poison) > 0 {
+		rows := make([]sinks.Poisoned, len(a.poison))
+		for i, p := range a.poison {
+			rows[i] = sinks.Poisoned{Table: p.tg.From, Key: p.key, Seq: p.seq, Reason: p.reason}
+		}
+		if err := tell(ctx, rows); err != nil {
+			return err
+		}
+	}
 	for _, p := range a.poison {
 		_, err := a.s.exec(ctx, "quarantine", fmt.Sprintf(`INSERT INTO %s (stream, table_name, row_key, seq, reason) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (stream, table_name, md5(row_key)) DO UPDATE SET seq = EXCLUDED.seq, reason = EXCLUDED.reason, at = now()`, a.s.quarantine),
