@@ -105,7 +105,7 @@ func runService(ctx context.Context, d daemon) error {
 	d.Metrics.Config.LastReloadSuccessful.Set(1) // the start has read it
 	d.Metrics.Config.LastReloadTimestamp.SetToCurrentTime()
 	g, ctx := errgroup.WithContext(ctx)
-	srv := &admin.Server{Version: d.Version, Reporter: s, Operator: s, Sinks: s, Metrics: d.Metrics.Handler(), Log: d.Log}
+	srv := &admin.Server{Version: d.Version, Reporter: s, Operator: s, Sinks: s, DeadLetters: s, Metrics: d.Metrics.Handler(), Log: d.Log}
 	work, done := context.WithCancel(ctx)
 	g.Go(func() error { return srv.Run(work, listeners...) })
 	g.Go(func() error { s.reloadOnHangup(work); return nil })

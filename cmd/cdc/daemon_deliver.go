@@ -139,10 +139,12 @@ func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
 	}
 	w := &delivering{}
 	d.running[name] = w
+	letters := &letterBox{s: d.s, client: d.client, sink: name}
+	w.cl.add(letters.Close)
 	var streams []string
 	var parts []func(ctx context.Context, started func()) error
 	for _, l := range list {
-		run, err := d.s.deliverStream(name, &c, l, d.client, &w.cl)
+		run, err := d.s.deliverStream(name, &c, l, letters, &w.cl)
 		if err != nil {
 			return nil, err
 		}
@@ -186,8 +188,8 @@ func inTurn(ctx context.Context, parts []func(ctx context.Context, started func(
 }
 
 // deliverStream returns what delivers one stream to a sink until ctx ends or it fails.
-func (s *service) deliverStream(name string, c *config.Sink, what delivered, client kafka.Config, cl *closers) (func(context.Context, func()) error, error) {
-	l, err := openLog(client, cl)
+func (s *service) deliverStream(name string, c *config.Sink, what delivered, letters *letterBox, cl *closers) (func(context.Context, func()) error, error) {
+	l, err := openLog(letters.client, cl)
 	if err != nil {
 		return nil, err
 	}
@@ -217,11 +219,14 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, cli
 			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
 	}
 	return func(ctx context.Context, started func()) error {
-		sink, err := s.openSink(name, c)
+		observer := s.track.Observer(name)
+		var d *pipeline.Deliver
+		observer.Poison = func(ctx context.Context, rows []sinks.Poisoned) error { return d.Poisoned(ctx, rows) }
+		sink, err := openSink(name, c, observer)
 		if err != nil {
 			return err
 		}
-		d := pipeline.NewDeliver(pipeline.DeliverConfig{
+		d = pipeline.NewDeliver(pipeline.DeliverConfig{
 			Stream: what.stream, Sink: name, Targets: what.targets, Follow: follow,
 			IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
 			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Uncounted: s.rules.uncounted,
@@ -235,7 +240,8 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, cli
 			Behind:  func(covers []string) { s.track.Behind(name, what.stream, covers) },
 		}, pipeline.DeliverDeps{
 			Sink: sink, Open: open, Asker: asker, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
-			Meta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, what.stream) },
+			Meta:    func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, what.stream) },
+			Letters: letters.Put,
 		})
 		err = d.Run(ctx)
 		if e := sink.Close(); e != nil {

@@ -101,6 +101,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		return err
 	}
 	cl.add(sampled(s.watchRetention()))
+	cl.add(sampled(s.watchQuarantine()))
 	if err := s.keepBroker(); err != nil {
 		return err
 	}

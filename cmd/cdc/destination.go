@@ -50,12 +50,12 @@ func driverOf(kind string) (driver, error) {
 	return d, nil
 }
 
-func (s *service) openSink(name string, c *config.Sink) (sinks.Sink, error) {
+func openSink(name string, c *config.Sink, o sinks.Observer) (sinks.Sink, error) {
 	d, err := driverOf(c.Type)
 	if err != nil {
 		return nil, err
 	}
-	return d.sink(name, c, s.track.Observer(name))
+	return d.sink(name, c, o)
 }
 
 func openReader(name string, c *config.Sink) (destinationReader, error) {

@@ -43,6 +43,7 @@ func (s *Server) register(mux *http.ServeMux) {
 	post(api, "/api/v1/reload", "Read the configuration again and apply what is live", s.reload)
 	post(api, "/api/v1/resyncs", "Make equal again what is downstream", s.resync)
 	s.registerSinks(api)
+	s.registerDeadLetters(api)
 	s.registerVerify(api)
 }
 

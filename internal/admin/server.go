@@ -41,10 +41,11 @@ type Server struct {
 	Version  string
 	Reporter Reporter
 	Operator Operator
-	// Sinks acts on the delivery; nil leaves those calls out.
-	Sinks   SinkOperator
-	Metrics http.Handler
-	Log     *slog.Logger
+	// Sinks and DeadLetters act on the delivery; nil leaves those calls out.
+	Sinks       SinkOperator
+	DeadLetters DeadLetterOperator
+	Metrics     http.Handler
+	Log         *slog.Logger
 }
 
 // Limits of the server: no client can hold it with slow or large requests.

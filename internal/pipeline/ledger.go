@@ -154,7 +154,7 @@ func mergeRange(list []change.KeyRange, r change.KeyRange) []change.KeyRange {
 		case r.HasHi && o.HasLo && r.Hi < o.Lo: // o lies behind r
 			continue
 		default:
-			r = span(o, r)
+			r = Span(o, r)
 		}
 	}
 	out = append(out, r)
@@ -166,7 +166,8 @@ func mergeRange(list []change.KeyRange, r change.KeyRange) []change.KeyRange {
 	return out
 }
 
-func span(a, b change.KeyRange) change.KeyRange {
+// Span is the least range that holds both.
+func Span(a, b change.KeyRange) change.KeyRange {
 	var r change.KeyRange
 	if a.HasLo && b.HasLo {
 		r.HasLo, r.Lo = true, min(a.Lo, b.Lo)

@@ -39,6 +39,21 @@ type LetterValue struct {
 	Value  *string `json:"value"`
 }
 
+// classOf is the class of what an operation tries.
+func classOf(op change.Op) string {
+	switch op {
+	case change.Insert:
+		return "insert"
+	case change.Update:
+		return "update"
+	case change.Delete:
+		return "delete"
+	case change.Read:
+		return "read"
+	}
+	return op.String()
+}
+
 // classShow is the class of rows that no batch holds any more.
 const classShow = "show"
 
@@ -121,7 +136,7 @@ func (d *Deliver) Poisoned(ctx context.Context, refused []sinks.Poisoned) error 
 				continue
 			}
 			if i, found := index[[2]string{ev.Table.ID.String(), key}]; found {
-				letters[i].Class, letters[i].Row = ev.Op.String(), letterRow(ev.Table, row)
+				letters[i].Class, letters[i].Row = classOf(ev.Op), letterRow(ev.Table, row)
 			}
 		}
 	}

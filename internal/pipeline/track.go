@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/etlsandbox/cdc/internal/telemetry"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
@@ -363,7 +365,22 @@ func (t *Tracker) SinkIn(name, stream string) SinkProgress {
 	return SinkProgress{Stream: stream}
 }
 
-// Quarantined returns how many rows a destination has refused since this process began.
+// Refused notes how many rows a destination lists in cdc_quarantine now, by table.
+func (t *Tracker) Refused(sink string, byTable map[string]int) {
+	total := 0
+	gauge := t.Metrics.Sink.DeadRows
+	gauge.DeletePartialMatch(prometheus.Labels{"sink": sink})
+	for table, n := range byTable {
+		gauge.WithLabelValues(sink, table).Set(float64(n))
+		total += n
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dead[sink] = total
+}
+
+// Quarantined returns how many rows a destination refuses: what it listed when it was asked last, and what it
+// has refused since.
 func (t *Tracker) Quarantined(sink string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
