@@ -56,6 +56,9 @@ func (f *feed) put(p wire.Progress, op change.Op, t *change.Table, rows ...chang
 	p.SeqTo = p.SeqFrom
 	for i, r := range rows {
 		ev := change.Event{Table: t, Op: op, After: r, Seq: p.SeqFrom, Idx: i}
+		if op == change.Delete {
+			ev.Before, ev.After = r, nil
+		}
 		if _, err := f.row.write(ctx, &ev, 0); err != nil {
 			f.t.Fatal(err)
 		}
@@ -209,4 +212,64 @@ func TestFollowNewTable(t *testing.T) {
 
 func rowsOf(db *memory.DB, table string) []memory.Row {
 	return db.Snapshot().Rows[table]
+}
+
+// A destination that fell behind the retention is filled by a cover for it alone, which writes differences
+// only.
+func TestBehindRetention(t *testing.T) {
+	tab := testTable("t")
+	f := newFeed(t, tab)
+	db := memory.NewDB()
+	content := []change.Row{rowOf(1, 1), rowOf(2, 2), rowOf(3, 3)}
+	var asked []Ask
+	asks := func(a Ask) {
+		asked = append(asked, a)
+		f.cover("neptune", tab, true, content)
+	}
+	d := f.deliver(memory.Open(db, memory.Options{Reader: "neptune"}), asks, nil, targetOf(tab))
+	if err := d.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, d, f)
+	before := map[string]int{}
+	for _, r := range rowsOf(db, "t") {
+		before[r.Row[0].String()] = r.Version
+	}
+	// It is down while the stream goes on and is trimmed.
+	f.put(wire.Progress{Kind: change.Changes}, change.Insert, tab, rowOf(4, 4))
+	f.put(wire.Progress{Kind: change.Changes}, change.Delete, tab, rowOf(1, 1))
+	content = []change.Row{rowOf(2, 2), rowOf(3, 3), rowOf(4, 4)}
+	end := f.w.State().Mark.Offset + 1
+	for range 3 { // behind it
+		f.put(wire.Progress{Kind: change.Changes}, change.Insert, tab, rowOf(4, 4))
+	}
+	err := f.b.Trim(t.Context(), []wire.Part{{Topic: stream.ProgressTopic(testStream), Next: end + 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked = nil
+	d = f.deliver(memory.Open(db, memory.Options{Reader: "neptune"}), asks, nil, targetOf(tab))
+	if err := d.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for len(asked) == 0 {
+		if err := d.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, d, f)
+	if len(asked) != 1 || asked[0].Reader != "neptune" || !asked[0].Heal || !slices.Equal(asked[0].Tables, []string{"d.t"}) {
+		t.Errorf("asked %+v, want one heal of d.t for neptune", asked)
+	}
+	var got []string
+	for _, r := range rowsOf(db, "t") {
+		id := r.Row[0].String()
+		got = append(got, id)
+		if v, old := before[id]; old && v != r.Version {
+			t.Errorf("row %s, which did not change, was written again", id)
+		}
+	}
+	if !slices.Equal(got, []string{"2", "3", "4"}) {
+		t.Errorf("rows %v, want 2, 3 and 4", got)
+	}
 }
