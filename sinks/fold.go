@@ -19,6 +19,8 @@ type Net struct {
 	Seq change.Seq
 	// Table is the row's shape.
 	Table *change.Table
+	// Refused, unless empty, is why the row is poison whatever the destination says of it (Event.Refused).
+	Refused string
 }
 
 // Fold nets events per table and key: the last per key wins, and a key that moves is a delete of the old
@@ -72,7 +74,7 @@ func (f *Fold) Add(table string, ev *change.Event) error {
 			f.put(t, Net{Key: old, Row: ev.Before, Delete: true, Seq: ev.Seq, Table: ev.Table})
 		}
 	}
-	f.put(t, Net{Key: key, Row: row, Seq: ev.Seq, Table: ev.Table})
+	f.put(t, Net{Key: key, Row: row, Seq: ev.Seq, Table: ev.Table, Refused: ev.Refused})
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ import (
 	capture "github.com/etlsandbox/cdc/cdc"
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/config"
+	"github.com/etlsandbox/cdc/internal/contract"
 	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/stream/embedded"
 	"github.com/etlsandbox/cdc/internal/telemetry"
@@ -41,6 +43,8 @@ type service struct {
 	asks    *pipeline.AskQueue // to the join stage
 	places  pipeline.Places
 	pauses  *pauses
+	// contracts are the live ones.
+	contracts atomic.Pointer[contract.Set]
 
 	// Of the embedded broker; nil with Kafka.
 	embedded            *embedded.Broker
@@ -93,6 +97,11 @@ func runService(ctx context.Context, d daemon) error {
 	if s.pauses, err = openPauses(s.cfg.DataDir); err != nil {
 		return withStatus(exitUnknown, err)
 	}
+	contracts, err := loadContracts(s.cfg)
+	if err != nil {
+		return withStatus(exitUnknown, err)
+	}
+	s.contracts.Store(contracts)
 	listeners := []net.Listener{sock.Listener}
 	if at := s.cfg.Admin.Listen; at != "" {
 		l, err := net.Listen("tcp", at)

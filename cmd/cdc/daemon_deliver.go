@@ -236,6 +236,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 				}
 				started()
 			},
+			Checked: func(b *change.Batch) *change.Batch { return s.contracts.Load().Batch(b, s.violated) },
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
 			Behind:  func(covers []string) { s.track.Behind(name, what.stream, covers) },
 		}, pipeline.DeliverDeps{

@@ -29,7 +29,12 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 		}
 		return r, err
 	}
-	if r.Refused = s.checkSinks(next); len(r.Refused) > 0 {
+	contracts, err := loadContracts(next)
+	r.Refused = s.checkSinks(next)
+	if err != nil {
+		r.Refused = append(r.Refused, err.Error())
+	}
+	if len(r.Refused) > 0 {
 		s.metrics.Config.LastReloadSuccessful.Set(0)
 		return r, nil
 	}
@@ -46,6 +51,7 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 		s.level.Set(l)
 	}
 	s.applyLive(next)
+	s.contracts.Store(contracts)
 	s.mu.Unlock()
 	if err := s.followSinks(); err != nil {
 		return r, err
@@ -58,7 +64,7 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 // applyLive takes over what running stages ask for before each use. The caller holds mu.
 func (s *service) applyLive(next *config.Config) {
 	c := *s.cfg
-	c.Log.Level = next.Log.Level
+	c.Log.Level, c.Contracts = next.Log.Level, next.Contracts
 	c.Source.Snapshot.MaxRowsPerSecond = next.Source.Snapshot.MaxRowsPerSecond
 	c.Sinks = map[string]config.Sink{}
 	for name, n := range next.Sinks {

@@ -142,7 +142,7 @@ type Views struct {
 
 // Contracts says where data contracts are.
 type Contracts struct {
-	Dir string `key:"dir" doc:"folder of JSON files, one contract each" live:"yes"`
+	Dir string `key:"dir" doc:"folder of JSON files, one contract each; it need not be there" live:"yes"`
 }
 
 // Joiner bounds the join engine.

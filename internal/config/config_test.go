@@ -150,16 +150,15 @@ cdc.yaml:1:1: sinks: is required: name at least one (destinations by name)`},
 		{"embedded broker for all", minimal + "broker: {listen: 0.0.0.0:9092}\n", `cdc.yaml:12:18: broker.listen: 0.0.0.0:9092 is reachable from other machines, and the embedded broker has no authentication: use 127.0.0.1:PORT, or broker.type kafka`},
 		{"kafka without brokers", minimal + "broker: {type: kafka}\n", `cdc.yaml:12:9: broker.brokers: is required with broker.type kafka: name host:port of at least one`},
 		{"open API", minimal + "admin: {listen: \":8383\"}\n", `cdc.yaml:12:17: admin.listen: :8383 is reachable from other machines, which needs admin.auth and admin.tls: use 127.0.0.1:PORT and a proxy in front of it`},
-		{"later features", minimal + "publish: [{name: x}]\ntelemetry: {otlp_endpoint: otel:4317}\nconfig: {consul: {address: a}}\nrun: {standby: true}\nvault: {address: v}\nadmin: {auth: {issuer: i}}\ncontracts: {dir: c}\nviews: {on_change: stop}\ntopics: {oversize: unavailable}\n",
+		{"later features", minimal + "publish: [{name: x}]\ntelemetry: {otlp_endpoint: otel:4317}\nconfig: {consul: {address: a}}\nrun: {standby: true}\nvault: {address: v}\nadmin: {auth: {issuer: i}}\nviews: {on_change: stop}\ntopics: {oversize: unavailable}\n",
 			`cdc.yaml:12:10: publish: comes with a later version: remove the key
 cdc.yaml:13:28: telemetry.otlp_endpoint: comes with a later version: remove the key
 cdc.yaml:14:28: config.consul.address: comes with a later version: remove the key
 cdc.yaml:15:16: run.standby: comes with a later version: remove the key
 cdc.yaml:16:18: vault.address: comes with a later version: remove the key
 cdc.yaml:17:24: admin.auth.issuer: comes with a later version: remove the key
-cdc.yaml:18:18: contracts.dir: comes with a later version: remove the key
-cdc.yaml:19:20: views.on_change: comes with a later version: remove the key
-cdc.yaml:20:20: topics.oversize: comes with a later version: remove the key`},
+cdc.yaml:18:20: views.on_change: comes with a later version: remove the key
+cdc.yaml:19:20: topics.oversize: comes with a later version: remove the key`},
 		{"later keys of a sink", minimal + "    schema_changes: strict\n    names: lower\n    extra_columns: [position]\n",
 			`cdc.yaml:12:21: sinks.neptune.schema_changes: comes with a later version: remove the key
 cdc.yaml:13:12: sinks.neptune.names: comes with a later version: remove the key

@@ -14,7 +14,7 @@ var notYet = [...]string{
 	"topics.transaction", "topics.heartbeat", "topics.schema_changes", "topics.oversize",
 	"publish",
 	"admin.auth.issuer", "admin.auth.audience", "admin.auth.metrics", "admin.tls.cert", "admin.tls.key",
-	"views.on_change", "contracts.dir",
+	"views.on_change",
 	"telemetry.otlp_endpoint", "telemetry.traces", "telemetry.logs", "telemetry.openlineage_url",
 	"config.consul.address",
 	"vault.address", "vault.auth", "vault.role_id", "vault.secret_id",

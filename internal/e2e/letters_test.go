@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,60 @@ func TestDeadLetters(t *testing.T) {
 	if status, _ := s.run("dlq", "drop"); status != 2 {
 		t.Errorf("drop of nothing: status %d", status)
 	}
+}
+
+// A data contract that is added while the daemon runs withholds rows at the sink, with its own reason, and counts.
+func TestContract(t *testing.T) {
+	s := newScene(t, testenv.MariaDB(t))
+	s.own("shop")
+	exec := func(statements ...string) {
+		t.Helper()
+		for _, q := range statements {
+			if _, err := s.db.ExecContext(t.Context(), q); err != nil {
+				t.Fatalf("%s: %v", q, err)
+			}
+		}
+	}
+	exec("CREATE DATABASE shop", "CREATE TABLE shop.line (id INT PRIMARY KEY, price DECIMAL(10,2))", "INSERT INTO shop.line VALUES (1, 10), (2, NULL)")
+	s.tables = append(s.tables, "shop.*")
+	s.view("line.sql", "CREATE VIEW Line AS SELECT l.id, l.price FROM shop.line l", "Line")
+	s.configure()
+	dir := filepath.Join(s.dir, "schemas", "contracts")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "line.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.start()
+	s.waitShown(time.Minute)
+	write(`{"version": 1, "stream": "Line", "rules": [{"name": "paid", "column": "price", "expr": "value >"}]}`)
+	if status, out := s.run("reload"); status != 1 || !strings.Contains(out, "contract line.json: rule 1 (paid): expr:") {
+		t.Errorf("reload of a broken contract: status %d, %s", status, out)
+	}
+	write(`{"version": 1, "stream": "Line", "rules": [{"name": "paid", "column": "price", "expr": "value >= 0"}]}`)
+	s.must("reload")
+	exec("UPDATE shop.line SET price = -1 WHERE id = 1", "INSERT INTO shop.line VALUES (3, -0.01), (4, 4)")
+	s.waitShown(time.Minute)
+	list := s.letters()
+	if len(list) != 2 || list[0].Reason != "contract: rule paid of column price does not hold" {
+		t.Fatalf("refused: %+v", list)
+	}
+	if out := s.must("dlq", "show", list[1].ID); !strings.Contains(out, "id = 3\n    price = -0.01\n") {
+		t.Errorf("show: %s", out)
+	}
+	if n := s.metrics().sum("cdc_contract_violations_total", `stream="Line"`, `rule="paid"`, `action="quarantine"`); n != 2 {
+		t.Errorf("%v violations counted, want 2", n)
+	}
+	s.must("verify", "--allow-quarantined")
+	write(`{"version": 1, "stream": "Line", "rules": [{"name": "paid", "column": "price", "expr": "value >= 0", "action": "warn"}]}`)
+	s.must("reload")
+	s.must("dlq", "replay")
+	eventually(t, time.Minute, "nothing is refused", func(context.Context) bool { return len(s.letters()) == 0 })
+	s.must("verify")
 }
 
 func (s *scene) letters() []admin.DeadLetter {

@@ -176,10 +176,10 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 // advanceCover starts reading further chunks, or ends a cover that is complete; the newest cover comes
 // first, because an older one may be waiting for it.
 func (c *Capture) advanceCover(ctx context.Context) (bool, error) {
-	if c.cfg.HoldCovers() {
+	ids := c.ledger.ids()
+	if len(ids) == 0 || c.cfg.HoldCovers() {
 		return false, nil
 	}
-	ids := c.ledger.ids()
 	for _, id := range slices.Backward(ids) {
 		st := c.ledger.covers[id]
 		busy, complete := c.advanceTables(ctx, st)

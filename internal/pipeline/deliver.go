@@ -35,6 +35,8 @@ type DeliverConfig struct {
 	Applied func(Applied)
 	// Uncounted, for a test only: a batch is what can be read of it now, however much was announced.
 	Uncounted bool
+	// Checked, unless nil, gives a batch as the destination may have it: what contracts withhold is refused.
+	Checked func(b *change.Batch) *change.Batch
 	// Behind is told, before a Mark or a batch that changed it is, which covers (or tables that wait for one)
 	// keep the destination from showing what its Mark says.
 	Behind func(names []string)
@@ -93,6 +95,9 @@ func NewDeliver(cfg DeliverConfig, d DeliverDeps) *Deliver {
 	}
 	if cfg.Behind == nil {
 		cfg.Behind = func([]string) {}
+	}
+	if cfg.Checked == nil {
+		cfg.Checked = func(b *change.Batch) *change.Batch { return b }
 	}
 	if cfg.Started == nil {
 		cfg.Started = func(change.Mark) {}
@@ -369,7 +374,7 @@ func (d *Deliver) put(ctx context.Context, b *change.Batch) error {
 	}
 	started := d.d.Clock.Now()
 	d.current = b
-	err := d.d.Sink.Apply(ctx, b)
+	err := d.d.Sink.Apply(ctx, d.cfg.Checked(b))
 	d.current = nil
 	if err != nil {
 		return err

@@ -63,8 +63,10 @@ type JoinConfig struct {
 	PollEvery, AskEvery time.Duration
 	// HoldCovers reports that covers have to wait for a reader.
 	HoldCovers func() bool
-	Fail       func(point string) error
-	Observe    func(Committed)
+	// Idle is called when no input waits.
+	Idle    func() error
+	Fail    func(point string) error
+	Observe func(Committed)
 	// Consumed is told the rows of each input batch by table.
 	Consumed func(byTable map[string]int)
 	// Defined is told, whenever all views have their definitions of now, where the view stream stands.
@@ -123,6 +125,9 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	engine, err := joiner.New(cfg.Plans)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Idle == nil {
+		cfg.Idle = func() error { return nil }
 	}
 	if cfg.HoldCovers == nil {
 		cfg.HoldCovers = func() bool { return false }
@@ -221,8 +226,11 @@ func (j *Join) input(ctx context.Context) error {
 	if rec != nil && err == nil {
 		rec, err = j.in.TryNext(ctx)
 	}
-	if err == nil && rec != nil {
+	switch {
+	case err == nil && rec != nil:
 		err = j.take(ctx, rec)
+	case err == nil:
+		return j.cfg.Idle()
 	}
 	if !errors.Is(err, stream.ErrGone) {
 		return err
@@ -231,7 +239,7 @@ func (j *Join) input(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.rebuild(ctx, since)
+	return j.rebuild(ctx, Ask{Since: since})
 }
 
 // take processes a record, together with those behind it that fit. A record is accepted before its rows

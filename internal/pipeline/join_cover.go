@@ -125,11 +125,8 @@ func (j *Join) begin(ctx context.Context, cover change.Cover, floor change.Seq, 
 
 // coverable reports whether a chunk or an end of a view's cover could be written now.
 func (j *Join) coverable() bool {
-	if j.cfg.HoldCovers() {
-		return false
-	}
 	_, _, ok := j.nextChunk()
-	return ok
+	return ok && !j.cfg.HoldCovers()
 }
 
 // nextChunk finds the cover to go on with, newest first, and the view; "" when the cover is complete.
@@ -156,11 +153,8 @@ func (j *Join) nextChunk() (st *wire.CoverState, name string, ok bool) {
 // advanceCover writes the next chunk of a view's cover, evaluated from the live state between two batches,
 // so that it is exact where it stands; or the cover's end.
 func (j *Join) advanceCover(ctx context.Context) (bool, error) {
-	if j.cfg.HoldCovers() {
-		return false, nil
-	}
 	st, name, ok := j.nextChunk()
-	if !ok {
+	if !ok || j.cfg.HoldCovers() {
 		return false, nil
 	}
 	if name == "" {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/etlsandbox/cdc/internal/stream"
@@ -27,14 +28,21 @@ func (j *Join) start(ctx context.Context) error {
 		return err
 	}
 	if why != "" {
-		return j.rebuild(ctx, since)
+		begun, err := j.underWay(ctx, st)
+		if err != nil {
+			return err
+		}
+		if begun > 0 {
+			return j.rebuild(ctx, Ask{Floor: begun - 1})
+		}
+		return j.rebuild(ctx, Ask{Since: since})
 	}
 	if err := j.openInput(ctx, j.at.In); err != nil {
 		return err
 	}
 	switch err := j.replay(ctx, *st.Newest.Input); {
 	case errors.Is(err, stream.ErrGone), errors.Is(err, errReplay):
-		return j.rebuild(ctx, since)
+		return j.rebuild(ctx, Ask{Since: since})
 	case err != nil:
 		return err
 	}
@@ -111,17 +119,39 @@ func (j *Join) replay(ctx context.Context, goal change.Mark) error {
 	return nil
 }
 
-// rebuild starts over from a cover: it asks until it sees a begin that was written after it began to ask,
-// which was when the progress topic ended at since.
-func (j *Join) rebuild(ctx context.Context, since int64) error {
+// underWay returns the Seq of the begin of a heal of all the joiner's tables that capture has not ended, if the
+// view stream holds nothing from behind it; 0 if there is none. Such a begin serves a state that knows nothing
+// though it is older than the asking: what it leads to is shown at its end, which is still to come, so that no
+// boundary moves back. Without it a crash in a first load would begin that load again.
+func (j *Join) underWay(ctx context.Context, st *stream.State) (begun change.Seq, err error) {
+	m, err := j.meta(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range m.Covers {
+		switch {
+		case !c.Cover.Heal, !c.Cover.IsFor(JoinReader), len(c.Paused) > 0:
+		case slices.ContainsFunc(j.tableNames(), func(t string) bool { return !c.Cover.Names(t) }):
+		case !st.Fresh && (st.Newest.Input == nil || st.Newest.Input.Seq >= c.Begun):
+		default:
+			begun = max(begun, c.Begun)
+		}
+	}
+	return begun, nil
+}
+
+// rebuild starts over from a cover: it asks, as a says, until it sees a begin that serves it. That is one from
+// behind the place where the progress topic ended when it began to ask, or one that is under way.
+func (j *Join) rebuild(ctx context.Context, a Ask) error {
 	if err := j.state.Reset(); err != nil {
 		return err
 	}
 	j.at = JoinMeta{Covering: map[string]Covering{}, Layout: j.layout}
+	a.Reader, a.Tables, a.Heal = JoinReader, j.tableNames(), true
 	if err := j.openInput(ctx, change.Mark{}); err != nil {
 		return err
 	}
-	b, err := await(ctx, j.in, j.asker, j.wake, Ask{Reader: JoinReader, Tables: j.tableNames(), Heal: true, Since: since}, j.cfg.AskEvery)
+	b, err := await(ctx, j.in, j.asker, j.wake, a, j.cfg.AskEvery)
 	if err != nil {
 		return err
 	}

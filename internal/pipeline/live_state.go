@@ -124,25 +124,36 @@ func (s *LiveState) Write(m JoinMeta, flush func(joiner.Writer) error) error {
 	if err := b.Commit(); err != nil {
 		return err
 	}
+	more := len(m.Covering) > len(s.meta.Covering)
 	s.meta = m
-	return s.sync()
+	// A begin is made durable at once: a state that has lost it would need another one.
+	return s.sync(more)
 }
 
-// sync makes the state durable from time to time; what is behind it in the stream is then not needed
+// sync makes the state durable from time to time, or now; what is behind it in the stream is then not needed
 // any more.
-func (s *LiveState) sync() error {
-	now := time.Now()
-	if now.Sub(s.synced) < syncEvery {
+func (s *LiveState) sync(now bool) error {
+	at := time.Now()
+	if !now && at.Sub(s.synced) < syncEvery {
 		return nil
 	}
 	if err := s.store.Sync(); err != nil {
 		return err
 	}
-	s.synced = now
+	s.synced = at
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.durable = s.meta.In
 	return nil
+}
+
+// Idle makes what was written last durable too, though nothing follows it. Until then the
+// broker keeps what a replay would need, and a cover may be waiting for that room.
+func (s *LiveState) Idle() error {
+	if s.Durable() == s.meta.In {
+		return nil
+	}
+	return s.sync(false)
 }
 
 // Durable is the Mark in the raw stream that survives any crash. Safe for any goroutine.

@@ -93,6 +93,8 @@ type Sink struct {
 	// applied + quarantined.
 	DeadRows      *prometheus.GaugeVec
 	DeadRowsTotal *prometheus.CounterVec
+	// Violations has the labels stream, rule and action.
+	Violations *prometheus.CounterVec
 }
 
 // Verify is the comparison with the source. All have the labels sink and view.
@@ -210,6 +212,7 @@ func newSink(f factory) Sink {
 			latencyBuckets(), "sink"),
 		DeadRows:      f.gauges("cdc_dlq_rows", "Rows in quarantine.", "sink", "table"),
 		DeadRowsTotal: f.counters("cdc_dlq_rows_total", "Rows ever put into quarantine.", "sink", "table"),
+		Violations:    f.counters("cdc_contract_violations_total", "Ways in which rows on their way to a sink broke a data contract.", "stream", "rule", "action"),
 	}
 }
 

@@ -53,6 +53,9 @@ type Event struct {
 	Origin *Origin
 	// RowNo is the index of the row inside its binlog rows event.
 	RowNo int
+	// Refused, unless empty, says why a destination must not show the row after the change: it lists it in
+	// cdc_quarantine instead. It is set between stream and sink, and never in a stream.
+	Refused string
 }
 
 // Key returns the key of the row after the change, or before it of a delete.

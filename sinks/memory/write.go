@@ -43,7 +43,10 @@ func (w writer) write(nets []sinks.Net) error {
 			continue
 		}
 		n.Row, n.Table = project(n.Row, n.Table, w.t.shape), w.t.shape
-		reason := w.refusal(n.Row)
+		reason := n.Refused
+		if reason == "" {
+			reason = w.refusal(n.Row)
+		}
 		if reason == "" {
 			upserts = append(upserts, n)
 		} else if err := w.poison(n, reason); err != nil {

@@ -129,6 +129,10 @@ func (c *copier) append(n *sinks.Net) error {
 	op := opUpsert
 	if n.Delete {
 		op = opDelete
+	} else if n.Refused != "" {
+		if op, err = c.a.refuse(tg, keyText(tg, n, cols), n.Seq, n.Refused); err != nil {
+			return err
+		}
 	} else if err := c.row(n, cols, func(int) bool { return true }); err != nil {
 		c.out = c.out[:start]
 		if !errors.Is(err, errRefused) {

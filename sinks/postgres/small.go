@@ -127,6 +127,9 @@ func (p place) smallCalls(nets []sinks.Net) ([]call, error) {
 		if err != nil {
 			return nil, err
 		}
+		if n.Refused != "" {
+			return nil, errRefused
+		}
 		pattern := p.tg.pattern(n, cols)
 		if n.Delete {
 			deletes[pattern] = append(deletes[pattern], n)
