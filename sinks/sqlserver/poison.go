@@ -1,0 +1,192 @@
+package sqlserver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// poison is a row that the destination refuses.
+type poison struct {
+	tg     *target
+	key    string // as sinks.FormatKey prints it
+	seq    change.Seq
+	reason string
+}
+
+// Savepoints of the search for refused rows.
+const (
+	allRows  = "cdc_rows"
+	findRows = "cdc_find"
+	halfRows = "cdc_half"
+)
+
+// refuse notes a poison row and says what becomes of its key.
+func (a *apply) refuse(tg *target, key string, seq change.Seq, reason string) (op int, err error) {
+	switch a.s.cfg.OnPoison {
+	case sinks.StopOnPoison:
+		return 0, &sinks.StopError{
+			What: fmt.Sprintf("table %s.%s refuses the row %s of %s (seq %d): %s", tg.schema, tg.To, key, tg.From, seq, reason),
+			Hint: "mend the row at the source, widen the column, or set on_poison: keep to go on without it",
+		}
+	case sinks.DeleteOnPoison:
+		op = opDelete
+	case sinks.KeepOnPoison:
+		op = opKeep
+	}
+	a.poison = append(a.poison, poison{tg, key, seq, reason})
+	return op, nil
+}
+
+// findAndApply applies an inbox of which some rows are refused: it finds them by halving, sets them aside and
+// tries again, until the rest is taken. Finding k of n takes O(k log n) statements.
+func (a *apply) findAndApply(ctx context.Context, w work, in *inbox) error {
+	for {
+		failed, err := a.try(ctx, w.statements(""))
+		if err != nil || failed < 0 {
+			return err
+		}
+		found, err := a.find(ctx, w, in, failed)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			if err := a.setAside(ctx, in, f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// try runs statements behind a savepoint. failed is the index of the one that refuses a row, after which
+// everything is as before; -1 when all were taken.
+func (a *apply) try(ctx context.Context, sts []statement) (failed int, err error) {
+	if err := a.savepoint(ctx, allRows); err != nil {
+		return -1, err
+	}
+	for i, st := range sts {
+		if _, err := a.s.exec(ctx, st.step, st.sql, st.args...); err != nil {
+			if !isPoison(err) {
+				return -1, err
+			}
+			return i, a.rollbackTo(ctx, allRows, err)
+		}
+	}
+	return -1, nil
+}
+
+func (a *apply) savepoint(ctx context.Context, name string) error {
+	_, err := a.s.exec(ctx, "savepoint", savepointSQL.with("savepoint", name))
+	return err
+}
+
+// rollbackTo takes back what was done since a savepoint, because of an error. Some errors end the whole transaction
+// whatever the session is set to: those of a trigger, for one.
+func (a *apply) rollbackTo(ctx context.Context, name string, cause error) error {
+	_, err := a.s.exec(ctx, "rollback to savepoint", rollbackToSQL.with("savepoint", name))
+	if isEnded(err) {
+		return &sinks.StopError{
+			What: "a refusal ended the transaction, so that the row cannot be told from the others", Err: cause,
+			Hint: "let the trigger or constraint that refuses rows be a CHECK constraint, or drop it",
+		}
+	}
+	return err
+}
+
+// refusedRow is the place in the inbox of a row that a statement refuses, and why.
+type refusedRow struct {
+	ord    int
+	reason string
+}
+
+// ofRange narrows a statement to rows of the inbox by their order.
+const ofRange = " AND s.[cdc_ord] BETWEEN @first AND @last"
+
+// find halves the statement at index failed until the rows that it refuses are alone. The statements before
+// it are done for all rows first, because it counts on them. Nothing of it stays. What one half has written stays
+// while the other is tried: of two rows that exclude each other the second is refused.
+func (a *apply) find(ctx context.Context, w work, in *inbox, failed int) ([]refusedRow, error) {
+	if err := a.savepoint(ctx, findRows); err != nil {
+		return nil, err
+	}
+	for _, st := range w.statements("")[:failed] {
+		if _, err := a.s.exec(ctx, st.step, st.sql, st.args...); err != nil {
+			return nil, err
+		}
+	}
+	var found []refusedRow
+	var last error
+	var halve func(lo, hi int) error
+	halve = func(lo, hi int) error {
+		st := w.statements(ofRange, sql.Named("first", int64(lo)), sql.Named("last", int64(hi)))[failed]
+		refusal, err := a.probe(ctx, st)
+		if err != nil || refusal == nil {
+			return err
+		}
+		if last = refusal; lo == hi {
+			found = append(found, refusedRow{lo, reasonOf(w.tg, refusal)})
+			return nil
+		}
+		mid := lo + (hi-lo)/2
+		return errors.Join(halve(lo, mid), halve(mid+1, hi))
+	}
+	if err := halve(0, in.rows-1); err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, &sinks.StopError{
+			What: fmt.Sprintf("table %s refuses a batch of which it takes every row alone", w.tg.name), Err: last,
+			Hint: "look for a trigger or constraint over several rows",
+		}
+	}
+	return found, a.rollbackTo(ctx, findRows, last)
+}
+
+// probe runs one statement behind a savepoint; refusal is the error of a row.
+func (a *apply) probe(ctx context.Context, st statement) (refusal, err error) {
+	if err := a.savepoint(ctx, halfRows); err != nil {
+		return nil, err
+	}
+	if _, refusal = a.s.exec(ctx, st.step, st.sql, st.args...); refusal == nil {
+		return nil, nil
+	}
+	if !isPoison(refusal) {
+		return nil, refusal
+	}
+	return refusal, a.rollbackTo(ctx, halfRows, refusal)
+}
+
+// setAside notes a row of the inbox as poison and gives it the operation that this calls for.
+func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
+	tg := in.tg
+	var seq, was int64
+	key := make([]any, len(tg.key))
+	dest := []any{&seq, &was}
+	for i := range key {
+		dest = append(dest, &key[i])
+	}
+	ord := sql.Named("ord", int64(f.ord))
+	found, err := a.s.session.one(ctx, refusedRowSQL.with("inbox", tg.inbox, "keys", tg.list(tg.key, "s.")), []any{ord}, dest...)
+	if err != nil || !found {
+		return fmt.Errorf("read the refused row %d of %s (found: %t): %w", f.ord, tg.From, found, err)
+	}
+	row := make(change.Row, len(key))
+	for i, k := range tg.key {
+		if row[i], err = tg.columns[k].decode(key[i]); err != nil {
+			return fmt.Errorf("read a refused row of %s: %w", tg.From, err)
+		}
+	}
+	op, err := a.refuse(tg, sinks.FormatKey(row), change.Seq(seq), f.reason)
+	if err != nil {
+		return err
+	}
+	if was == opDelete {
+		op = opKeep // it is the deletion that is refused: trying it again would not end
+	}
+	_, err = a.s.exec(ctx, "set aside", setAsideSQL.with("inbox", tg.inbox), sql.Named("op", int64(op)), ord)
+	return err
+}

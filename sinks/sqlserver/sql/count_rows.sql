@@ -1,0 +1,3 @@
+-- Whether the bookkeeping serves another stream.
+SELECT COUNT(*) AS [rows]
+FROM {table};

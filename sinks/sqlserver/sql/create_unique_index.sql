@@ -1,0 +1,2 @@
+-- The key of a table that was adopted without one. NULL equals NULL in it.
+CREATE UNIQUE INDEX {index} ON {table} ({columns});

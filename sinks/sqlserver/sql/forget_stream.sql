@@ -1,0 +1,3 @@
+-- A removed sink's rows in the bookkeeping.
+DELETE FROM {table}
+WHERE [stream] = @stream;

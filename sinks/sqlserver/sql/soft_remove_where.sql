@@ -1,0 +1,5 @@
+-- Marks what a part of the table holds and a chunk, a staging table or a list of noted keys does not.
+UPDATE t
+SET [IsDeleted] = 1
+FROM {table} AS t
+WHERE {where} AND t.[IsDeleted] = 0;

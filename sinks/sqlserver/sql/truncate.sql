@@ -1,0 +1,2 @@
+-- Empties the temporary table of the batch before.
+TRUNCATE TABLE {table};

@@ -1,0 +1,298 @@
+package sqlserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// ensureTargets makes, takes over or refuses each target's table, and freezes tables of the stream that
+// are not delivered any more: when they come back they have missed something.
+func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
+	was := maps.Clone(st.states)
+	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
+		fresh, err := s.ensureTable(ctx, st.name, st.targets[from])
+		if err != nil {
+			return err
+		}
+		if fresh {
+			st.states[from] = sinks.TableState{Phase: sinks.Waiting}
+		} else if err := s.checkStage(ctx, st, from); err != nil {
+			return err
+		}
+		if st.targets[from].quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
+			return err
+		}
+	}
+	all, err := s.session.marked(ctx)
+	if err != nil {
+		return err
+	}
+	var owned []string
+	for _, m := range all {
+		if stream, from := parseOwner(m.owner); stream == st.name {
+			owned = append(owned, from)
+		}
+	}
+	st.staging.Freeze(owned, st.mark, st.states)
+	return s.storeStates(ctx, st.name, was, st.states)
+}
+
+// checkStage has a table wait for a new cover whose staging table somebody dropped.
+func (s *Sink) checkStage(ctx context.Context, st *stream, from string) error {
+	state := st.states[from]
+	if state.Phase != sinks.Staged && state.Phase != sinks.Held && state.Phase != sinks.Noting {
+		return nil
+	}
+	tg := st.targets[from]
+	rel, err := s.session.lookup(ctx, tg.schema, tg.stageN)
+	if err == nil && rel == nil {
+		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
+	}
+	return err
+}
+
+// ensureTable reports whether the table does not follow the stream yet: it was made, or taken over, now.
+func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target) (fresh bool, err error) {
+	rel, err := s.session.lookup(ctx, tg.schema, tg.To)
+	if err != nil {
+		return false, err
+	}
+	if rel == nil {
+		if _, err := s.exec(ctx, "create table", tg.createTable()); err != nil {
+			return false, err
+		}
+		if err := s.own(ctx, stream, tg, ""); err != nil {
+			return false, err
+		}
+		return true, s.bind(ctx, tg)
+	}
+	if !rel.isTable {
+		return false, &sinks.StopError{What: fmt.Sprintf("%s.%s is not a table", tg.schema, tg.To), Hint: "deliver to another name"}
+	}
+	owner, from := parseOwner(rel.owner)
+	ours := owner == stream && from == tg.From
+	n := 0
+	if _, err := s.session.one(ctx, isEmptySQL.with("table", tg.name), nil, &n); err != nil {
+		return false, fmt.Errorf("look into %s: %w", tg.name, err)
+	}
+	if !ours && n > 0 && !tg.Adopt {
+		what := fmt.Sprintf("table %s.%s is not empty and was not made for %s of stream %s", tg.schema, tg.To, tg.From, stream)
+		if owner != "" {
+			what = fmt.Sprintf("table %s.%s belongs to %s of stream %s, not to %s of %s", tg.schema, tg.To, from, owner, tg.From, stream)
+		}
+		return false, &sinks.StopError{What: what, Hint: "deliver to another name, or set adopt: true to make its rows equal to the source: rows that the source does not have are deleted"}
+	}
+	if err := s.expand(ctx, tg, rel, n == 0, ours); err != nil {
+		return false, err
+	}
+	if err := s.bind(ctx, tg); err != nil || ours {
+		return false, err
+	}
+	return true, s.own(ctx, stream, tg, rel.owner)
+}
+
+// bind looks at the table as it is now.
+func (s *Sink) bind(ctx context.Context, tg *target) error {
+	rel, err := s.session.lookup(ctx, tg.schema, tg.To)
+	if err != nil {
+		return err
+	}
+	if rel == nil {
+		return tg.gone()
+	}
+	tg.bind(rel)
+	return tg.checkKeyWidth()
+}
+
+// own marks the table as the stream's, in place of whose it was.
+func (s *Sink) own(ctx context.Context, stream string, tg *target, was string) error {
+	at := []any{sql.Named("schema", tg.schema), sql.Named("name", tg.To)}
+	if was != "" {
+		if _, err := s.exec(ctx, "disown table", disownSQL.with(), at...); err != nil {
+			return err
+		}
+	}
+	_, err := s.exec(ctx, "own table", ownSQL.with(), append(at, sql.Named("owner", ownerOf(stream, tg.From)))...)
+	return err
+}
+
+// expand brings an existing table up to the shape: columns are added and widened, NOT NULL is dropped where
+// the source allows NULL or has the column no more, nothing else changes. What would lose data stops.
+func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, ours bool) error {
+	var add, alter []string
+	for i, c := range tg.columns {
+		a, ok := rel.column(c.name)
+		switch {
+		case !ok && tg.table.IsKey(i) && !empty:
+			return &sinks.StopError{
+				What: fmt.Sprintf("table %s.%s has rows and lacks the key column %s", tg.schema, tg.To, c.name),
+				Hint: fmt.Sprintf("add it and fill it (ALTER TABLE %s ADD %s), or empty the table", tg.name, declare(c.name, c.ddl, c.collation, "NULL")),
+			}
+		case !ok && tg.table.IsKey(i) && !c.nullable:
+			add = append(add, declare(c.name, c.ddl, c.collation, "NOT NULL"))
+			continue
+		case !ok:
+			add = append(add, declare(c.name, c.ddl, c.collation, "NULL"))
+			continue
+		}
+		typ, null := a.typ, "NOT NULL"
+		if c.nullable || a.nullable {
+			null = "NULL"
+		}
+		switch fitOf(c.typ, a.typ) {
+		case refuses:
+			return &sinks.StopError{
+				What: fmt.Sprintf("column %s of table %s.%s is %s, which cannot hold every %s of the source", c.name, tg.schema, tg.To, a.typ, c.ddl),
+				Hint: fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s, or deliver to another table", tg.name, declare(a.name, c.ddl, a.collation, null)),
+			}
+		case widens:
+			typ = c.ddl
+		case fits:
+			if a.nullable || !c.nullable {
+				continue
+			}
+		}
+		alter = append(alter, declare(a.name, typ, a.collation, null))
+	}
+	if err := tg.foreignColumns(rel, ours, &add, &alter); err != nil {
+		return err
+	}
+	if err := s.alter(ctx, tg.name, add, alter); err != nil {
+		return err
+	}
+	if rel.keyIndex(tg.keyNames()) != "" {
+		return nil
+	}
+	return s.createKeyIndex(ctx, tg, rel)
+}
+
+// alter changes a table. Each column is altered by a statement of its own: T-SQL has no other way.
+func (s *Sink) alter(ctx context.Context, table string, add, alter []string) error {
+	if len(add) > 0 {
+		if _, err := s.exec(ctx, "alter table", addColumnsSQL.with("table", table, "columns", strings.Join(add, ", "))); err != nil {
+			return err
+		}
+	}
+	for _, c := range alter {
+		if _, err := s.exec(ctx, "alter table", alterColumnSQL.with("table", table, "column", c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sink) createKeyIndex(ctx context.Context, tg *target, rel *relation) error {
+	names := make([]string, len(tg.key))
+	for i, k := range tg.key {
+		names[i] = ident(tg.columns[k].name)
+		if a, ok := rel.column(tg.columns[k].name); ok {
+			names[i] = ident(a.name)
+		}
+	}
+	sum := sha256.Sum256([]byte(tg.name))
+	index := ident("cdc_key_" + hex.EncodeToString(sum[:6]))
+	_, err := s.exec(ctx, "create key index", createUniqueSQL.with("index", index, "table", tg.name, "columns", strings.Join(names, ", ")))
+	if n := first(err); isDuplicate(n) || n == 1505 {
+		return &sinks.StopError{
+			What: fmt.Sprintf("table %s.%s holds several rows with one key (%s)", tg.schema, tg.To, strings.Join(tg.keyNames(), ", ")), Err: err,
+			Hint: "delete the duplicates or empty the table",
+		}
+	}
+	return err
+}
+
+// foreignColumns sees to columns that the shape does not have.
+func (tg *target) foreignColumns(rel *relation, ours bool, add, alter *[]string) error {
+	if _, ok := rel.column(softColumn); tg.Soft && !ok {
+		*add = append(*add, declare(softColumn, sqlType{name: "bit"}, "", "NOT NULL DEFAULT 0"))
+	}
+	for _, a := range rel.columns {
+		if tg.columnIndex(a.name) >= 0 || a.nullable || a.filled || a.typ.name == "timestamp" || tg.Soft && strings.EqualFold(a.name, softColumn) {
+			continue
+		}
+		nullable := fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s", tg.name, declare(a.name, a.typ, a.collation, "NULL"))
+		if !ours {
+			return &sinks.StopError{
+				What: fmt.Sprintf("table %s.%s asks for a value of %s, which %s does not have", tg.schema, tg.To, a.name, tg.table.ID),
+				Hint: fmt.Sprintf("give it a default, or run %s", nullable),
+			}
+		}
+		*alter = append(*alter, declare(a.name, a.typ, a.collation, "NULL"))
+	}
+	return nil
+}
+
+// evolve follows a new shape of a delivered table, in the batch's transaction.
+func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) error {
+	if shape.SameShape(tg.table) {
+		return nil
+	}
+	old := *tg
+	a.undo = append(a.undo, func() { *tg = old; tg.inboxMade = false })
+	keys := tg.keyNames()
+	if err := tg.setShape(shape); err != nil {
+		return err
+	}
+	if !slices.Equal(keys, tg.keyNames()) {
+		return &sinks.StopError{
+			What: fmt.Sprintf("the key of %s changed from (%s) to (%s)", shape.ID, strings.Join(keys, ", "), strings.Join(tg.keyNames(), ", ")),
+			Hint: fmt.Sprintf("drop table %s, or deliver to another name, and restart the sink: it is filled again", tg.name),
+		}
+	}
+	rel, err := a.s.session.lookup(ctx, tg.schema, tg.To)
+	if err != nil {
+		return err
+	}
+	if rel == nil {
+		return tg.gone()
+	}
+	if err := a.s.expand(ctx, tg, rel, false, true); err != nil {
+		return err
+	}
+	if err := a.s.bind(ctx, tg); err != nil {
+		return err
+	}
+	if err := a.expandStage(ctx, tg); err != nil {
+		return err
+	}
+	tg.inboxMade = false
+	_, err = a.s.exec(ctx, "drop inbox", dropTableSQL.with("table", tg.inbox))
+	return err
+}
+
+// expandStage gives a staging table that is in use the columns and types that its table has now.
+func (a *apply) expandStage(ctx context.Context, tg *target) error {
+	rel, err := a.s.session.lookup(ctx, tg.schema, tg.stageN)
+	if err != nil || rel == nil {
+		return err
+	}
+	var add, alter []string
+	for i, c := range tg.columns {
+		have, ok := rel.column(c.name)
+		null := "NULL"
+		if tg.table.IsKey(i) && !c.nullable {
+			null = "NOT NULL"
+		}
+		switch {
+		case !ok:
+			add = append(add, declare(c.dest, c.actual, c.collation, "NULL"))
+		case have.typ.String() != c.actual.String(), !have.nullable && null == "NULL":
+			alter = append(alter, declare(have.name, c.actual, c.collation, null))
+		}
+	}
+	for _, h := range rel.columns {
+		if tg.columnIndex(h.name) < 0 && !h.nullable {
+			alter = append(alter, declare(h.name, h.typ, h.collation, "NULL"))
+		}
+	}
+	return a.s.alter(ctx, tg.stage, add, alter)
+}

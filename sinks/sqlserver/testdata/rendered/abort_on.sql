@@ -1,0 +1,1 @@
+SET XACT_ABORT ON;

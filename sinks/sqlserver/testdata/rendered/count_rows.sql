@@ -1,0 +1,2 @@
+SELECT COUNT(*) AS [rows]
+FROM [dbo].[cdc_progress];

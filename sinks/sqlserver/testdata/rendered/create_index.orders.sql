@@ -1,0 +1,1 @@
+CREATE INDEX [cdc_noted] ON [raw].[cdc_stage_order]]s] ([Id]);

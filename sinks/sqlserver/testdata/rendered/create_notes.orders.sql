@@ -1,0 +1,5 @@
+CREATE TABLE [raw].[cdc_stage_order]]s] (
+    [Id] decimal(20,0) NOT NULL,
+    [Code] nvarchar(40) NULL,
+    [Amount] decimal(10,2) NULL
+);

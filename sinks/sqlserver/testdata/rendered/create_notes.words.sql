@@ -1,0 +1,4 @@
+CREATE TABLE [dbo].[cdc_stage_words] (
+    [word] nvarchar(120) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    [bytes] varbinary(16) NOT NULL
+);

@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS [raw].[cdc_stage_order]]s];

@@ -1,0 +1,2 @@
+DELETE FROM [dbo].[cdc_progress]
+WHERE [stream] = @stream;

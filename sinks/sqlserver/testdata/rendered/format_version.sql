@@ -1,0 +1,2 @@
+SELECT COALESCE(MAX([format_version]), 0) AS [newest]
+FROM [dbo].[cdc_progress];

@@ -1,0 +1,4 @@
+INSERT INTO [dbo].[words] ([word], [bytes])
+SELECT s.[word], s.[bytes]
+FROM [#cdc_stage_in_1] AS s
+WHERE s.[cdc_op] = 1 AND s.[cdc_ord] BETWEEN @first AND @last AND NOT EXISTS (SELECT 1 FROM [dbo].[words] AS t WHERE t.[word] = s.[word] AND DATALENGTH(t.[word]) = DATALENGTH(s.[word]) AND t.[bytes] = s.[bytes] AND DATALENGTH(t.[bytes]) = DATALENGTH(s.[bytes]));

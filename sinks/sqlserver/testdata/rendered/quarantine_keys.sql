@@ -1,0 +1,3 @@
+SELECT [row_key]
+FROM [dbo].[cdc_quarantine]
+WHERE [stream] = @stream AND [table_name] = @table_name AND [seq] >= @seq;

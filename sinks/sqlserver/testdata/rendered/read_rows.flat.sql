@@ -1,0 +1,3 @@
+SELECT t.[OrderId], t.[ItemId], t.[Name], t.[Amount], t.[At], t.[Raw]
+FROM [dbo].[Flats] AS t
+WHERE (t.[OrderId] >= CAST(@range_2 AS int) AND (t.[OrderId] > CAST(@range_1 AS int) OR (t.[OrderId] = CAST(@range_1 AS int) AND (t.[ItemId] > CAST(@range_0 AS int) OR (t.[ItemId] = CAST(@range_0 AS int) AND (1 = 1)))))) AND (t.[OrderId] <= CAST(@range_4 AS int) AND (t.[OrderId] < CAST(@range_3 AS int) OR (t.[OrderId] = CAST(@range_3 AS int) AND (1 = 1))));

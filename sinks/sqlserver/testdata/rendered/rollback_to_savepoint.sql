@@ -1,0 +1,1 @@
+ROLLBACK TRANSACTION cdc_find;

@@ -1,0 +1,1 @@
+SAVE TRANSACTION cdc_find;

@@ -1,0 +1,4 @@
+UPDATE t
+SET [IsDeleted] = 1
+FROM [dbo].[Flats] AS t
+WHERE NOT EXISTS (SELECT 1 FROM [dbo].[cdc_stage_Flats] AS s WHERE t.[OrderId] = s.[OrderId] AND EXISTS (SELECT t.[ItemId] INTERSECT SELECT s.[ItemId])) AND NOT EXISTS (SELECT 1 FROM [#cdc_stage_in_0] AS s WHERE s.[cdc_op] = 2 AND t.[OrderId] = s.[OrderId] AND EXISTS (SELECT t.[ItemId] INTERSECT SELECT s.[ItemId])) AND t.[IsDeleted] = 0;

@@ -1,0 +1,3 @@
+SELECT d.[snapshot_isolation_state]
+FROM sys.databases AS d
+WHERE d.[name] = DB_NAME();
