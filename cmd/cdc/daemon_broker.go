@@ -109,7 +109,7 @@ func (s *service) pace() time.Duration {
 // holdCovers makes covers wait while a running destination has half of the broker before it; one that is
 // down is not waited for.
 func (s *service) holdCovers() bool {
-	if s.embedded == nil || s.embedded.Fill() < paceFrom {
+	if s.embedded == nil || s.embedded.FillNow(context.Background()) < paceFrom {
 		return false
 	}
 	for _, st := range s.sinkStates() {

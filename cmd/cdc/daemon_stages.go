@@ -358,7 +358,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	j, err := pipeline.NewJoin(pipeline.JoinConfig{
 		Raw: s.cfg.Name, Views: s.viewStream(), Plans: plans, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
 		Memory: int(s.cfg.Joiner.Memory / 8), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
-		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers,
+		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers, Idle: state.Idle,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed,
 		Defined:  s.defined.known,

@@ -119,11 +119,14 @@ func (j *Join) replay(ctx context.Context, goal change.Mark) error {
 	return nil
 }
 
-// underWay returns the Seq of the begin of a heal of all the joiner's tables that capture has not ended, if the
-// view stream holds nothing from behind it; 0 if there is none. Such a begin serves a state that knows nothing
-// though it is older than the asking: what it leads to is shown at its end, which is still to come, so that no
-// boundary moves back. Without it a crash in a first load would begin that load again.
+// underWay returns the Seq of the begin of a heal of all the joiner's tables that capture has not ended, if nothing
+// was ever written to the view stream; 0 if there is none. Such a begin serves a state that knows nothing though it
+// is older than the asking: what it leads to is shown at its end, which is still to come, and nobody holds anything
+// newer. Without it a crash in the first moments of a first load would begin that load again.
 func (j *Join) underWay(ctx context.Context, st *stream.State) (begun change.Seq, err error) {
+	if !st.Empty() {
+		return 0, nil
+	}
 	m, err := j.meta(ctx)
 	if err != nil {
 		return 0, err
@@ -132,7 +135,6 @@ func (j *Join) underWay(ctx context.Context, st *stream.State) (begun change.Seq
 		switch {
 		case !c.Cover.Heal, !c.Cover.IsFor(JoinReader), len(c.Paused) > 0:
 		case slices.ContainsFunc(j.tableNames(), func(t string) bool { return !c.Cover.Names(t) }):
-		case !st.Fresh && (st.Newest.Input == nil || st.Newest.Input.Seq >= c.Begun):
 		default:
 			begun = max(begun, c.Begun)
 		}

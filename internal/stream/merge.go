@@ -51,6 +51,7 @@ type cursor struct {
 	head  place   // of buf[0]
 	prev  place   // of the record before it
 	count int64   // records taken
+	dead  int64   // of them, tombstones
 }
 
 // merge is a merge of sorted partitions: a heap of cursors that have a head, and those that need a read.
@@ -126,7 +127,7 @@ func (m *merge) fill(ctx context.Context) error {
 			}
 			heap.Push(&m.heap, c)
 		case c.at >= c.part.Next:
-			if why := c.done(c.count); why != "" {
+			if why := c.done(c.count, c.dead); why != "" {
 				return c.gone(c.part.From, why)
 			}
 		default:
@@ -190,6 +191,11 @@ func (m *merge) read(ctx context.Context, cs []*cursor) error {
 func (c *cursor) accept(buf []Entry, next int64) {
 	c.buf, c.at = buf, min(next, c.part.Next)
 	c.count += int64(len(buf))
+	for i := range buf {
+		if buf[i].Value == nil {
+			c.dead++
+		}
+	}
 }
 
 // setHead decodes and judges the first record of buf.

@@ -44,7 +44,7 @@ type found struct {
 // The text says why it is a new incarnation.
 func decideStart(f found, rules Rules) (do action, why string) {
 	if f.newest == nil {
-		return newIncarnation, "the stream is empty"
+		return newIncarnation, whyEmpty
 	}
 	if f.again && f.newest.Writer != f.self && (f.epochLost || !f.known()) {
 		return fenced, ""
@@ -211,8 +211,12 @@ func (s span) data(at place) string {
 	return ""
 }
 
-// done judges the number of records that the range held.
-func (s span) done(n int64) string {
+// done judges the number of records that the range held, and of tombstones among them: a log that was cut may have
+// been filled again with other records of the same units.
+func (s span) done(n, tombstones int64) string {
+	if s.gated && n == s.part.Count && tombstones != s.part.Tombstones {
+		return fmt.Sprintf("the range [%d, %d) holds %d tombstones, its progress record says %d: the log was cut", s.part.From, s.part.Next, tombstones, s.part.Tombstones)
+	}
 	if s.gated && n != s.part.Count {
 		return fmt.Sprintf("the range [%d, %d) holds %d records, its progress record says %d: the log was cut", s.part.From, s.part.Next, n, s.part.Count)
 	}

@@ -233,7 +233,7 @@ func TestSpan(t *testing.T) {
 		}
 	}
 	for n, ok := range map[int64]bool{7: false, 8: true, 9: false} {
-		if why := s.done(n); (why == "") != ok {
+		if why := s.done(n, 0); (why == "") != ok {
 			t.Errorf("%d records: %q", n, why)
 		}
 	}

@@ -84,6 +84,12 @@ type State struct {
 	Meta *wire.Meta
 }
 
+// whyEmpty is Why of a stream whose topics hold nothing.
+const whyEmpty = "the stream is empty"
+
+// Empty says that the stream is fresh because nothing was ever written to it, as far as its broker knows.
+func (s *State) Empty() bool { return s.Fresh && s.Why == whyEmpty }
+
 // Seq is the number of the newest unit; the next one is Seq()+1.
 func (s *State) Seq() change.Seq { return s.Mark.Seq }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Proxy stands between a client and a server on loopback and fails on
@@ -14,6 +15,7 @@ type Proxy struct {
 
 	target   string
 	up, down atomic.Int64
+	rate     atomic.Int64 // bytes per second and direction of a connection; 0: as fast as it goes
 
 	mu       sync.Mutex
 	listener net.Listener // nil while refusing
@@ -135,6 +137,9 @@ func (p *Proxy) pump(l *link, dst, src net.Conn, count *atomic.Int64) {
 			case <-l.gone:
 				return
 			}
+			if !p.slow(l, n) {
+				return
+			}
 			// Counted first: who has received a byte finds it counted.
 			count.Add(int64(n))
 			if _, err := dst.Write(buf[:n]); err != nil {
@@ -144,6 +149,22 @@ func (p *Proxy) pump(l *link, dst, src net.Conn, count *atomic.Int64) {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// slow waits as long as n bytes take at the proxy's rate; false if the link ended meanwhile.
+func (p *Proxy) slow(l *link, n int) bool {
+	rate := p.rate.Load()
+	if rate <= 0 {
+		return true
+	}
+	t := time.NewTimer(time.Duration(n) * time.Second / time.Duration(rate))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.gone:
+		return false
 	}
 }
 
@@ -198,6 +219,10 @@ func (p *Proxy) Stall() {
 	default: // stalled already
 	}
 }
+
+// Limit makes each direction of each connection carry at most about so many bytes per second, like a slow
+// network or a busy server, until it is called with 0. Heal does not end it.
+func (p *Proxy) Limit(bytesPerSecond int64) { p.rate.Store(bytesPerSecond) }
 
 // Heal ends Refuse and Stall: bytes that were held back flow again.
 func (p *Proxy) Heal() error {

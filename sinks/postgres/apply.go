@@ -47,6 +47,10 @@ var errAgain = errors.New("a row was refused")
 // Apply implements sinks.Sink.
 func (s *Sink) Apply(ctx context.Context, b *change.Batch) error {
 	doing := fmt.Sprintf("apply %s %d..%d of %s to postgres sink %s", b.Kind, b.From, b.To, b.Stream, s.cfg.Name)
+	return s.watched(ctx, doing, func(ctx context.Context) error { return s.applyBatch(ctx, doing, b) })
+}
+
+func (s *Sink) applyBatch(ctx context.Context, doing string, b *change.Batch) error {
 	st, err := s.stream(b.Stream)
 	if err != nil {
 		return err

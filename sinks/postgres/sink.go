@@ -74,11 +74,14 @@ func New(cfg Config) (*Sink, error) {
 
 // Prepare implements sinks.Sink.
 func (s *Sink) Prepare(ctx context.Context, name string, targets []sinks.Target) error {
-	err := s.prepare(ctx, name, targets)
-	if err != nil {
-		s.checkConn(err)
-	}
-	return classify(fmt.Sprintf("prepare postgres sink %s for stream %s", s.cfg.Name, name), err)
+	doing := fmt.Sprintf("prepare postgres sink %s for stream %s", s.cfg.Name, name)
+	return s.watched(ctx, doing, func(ctx context.Context) error {
+		err := s.prepare(ctx, name, targets)
+		if err != nil {
+			s.checkConn(err)
+		}
+		return classify(doing, err)
+	})
 }
 
 func (s *Sink) prepare(ctx context.Context, name string, targets []sinks.Target) error {
@@ -141,8 +144,10 @@ func (s *Sink) Applied(ctx context.Context, name string) (change.Mark, error) {
 	if err != nil {
 		return change.Mark{}, err
 	}
-	if err := s.refresh(ctx, st); err != nil {
-		return change.Mark{}, classify(fmt.Sprintf("ask postgres sink %s for its place in stream %s", s.cfg.Name, name), err)
+	doing := fmt.Sprintf("ask postgres sink %s for its place in stream %s", s.cfg.Name, name)
+	err = s.watched(ctx, doing, func(ctx context.Context) error { return classify(doing, s.refresh(ctx, st)) })
+	if err != nil {
+		return change.Mark{}, err
 	}
 	return st.mark, nil
 }

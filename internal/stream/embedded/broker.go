@@ -57,6 +57,7 @@ type Broker struct {
 	mu       sync.Mutex // guards keepers
 	fill     atomic.Uint64
 	diskSize atomic.Int64
+	tended   atomic.Int64 // when it was looked after last, Unix milliseconds
 }
 
 // Open starts the broker; Close stops it. It fails if another process uses the folder.

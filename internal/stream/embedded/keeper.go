@@ -201,6 +201,20 @@ func (b *Broker) Keep(s Stream) error {
 // more when trimming is behind): a writer makes its batches wider as it grows.
 func (b *Broker) Fill() float64 { return float64(b.fill.Load()) / 1e6 }
 
+// FillNow is Fill, measured anew and after trimming unless that was done a moment ago. Who can write faster than the
+// broker is looked after, such as a cover, asks it between two writes.
+func (b *Broker) FillNow(ctx context.Context) float64 {
+	if time.Since(time.UnixMilli(b.tended.Load())) > fillEvery {
+		if err := b.tend(ctx); err != nil && ctx.Err() == nil {
+			b.cfg.Log.Warn("trim the embedded broker", "err", err)
+		}
+	}
+	return b.Fill()
+}
+
+// fillEvery is how old an answer of FillNow may be.
+const fillEvery = 50 * time.Millisecond
+
 // DiskBytes is what its files hold, measured once a second.
 func (b *Broker) DiskBytes() int64 { return b.diskSize.Load() }
 
@@ -209,6 +223,7 @@ func (b *Broker) DiskBytes() int64 { return b.diskSize.Load() }
 func (b *Broker) tend(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer func() { b.tended.Store(time.Now().UnixMilli()) }()
 	for _, k := range b.keepers {
 		if err := k.follow(ctx); err != nil {
 			return err
@@ -258,20 +273,23 @@ func (b *Broker) measure() (float64, error) {
 	return use, nil
 }
 
-// oldest chooses whose oldest point is trimmed next; nil if none is to be.
+// oldest chooses whose oldest point is trimmed next; nil if none is to be. What a running reader needs goes after
+// everything else.
 func (b *Broker) oldest(use float64) *keeper {
 	old := time.Now().Add(-b.cfg.MaxAge).UnixMilli()
 	var best *keeper
+	bestBehind := false
 	for _, k := range b.keepers {
 		if len(k.points) == 0 {
 			continue
 		}
 		expired := b.cfg.MaxAge > 0 && k.points[0].millis < old
-		if use < 0.5 && !expired || use < 1 && !expired && !k.behind() {
+		behind := k.behind()
+		if use < 0.5 && !expired || use < 1 && !expired && !behind {
 			continue
 		}
-		if best == nil || k.points[0].millis < best.points[0].millis {
-			best = k
+		if best == nil || behind && !bestBehind || behind == bestBehind && k.points[0].millis < best.points[0].millis {
+			best, bestBehind = k, behind
 		}
 	}
 	return best
