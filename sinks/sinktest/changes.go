@@ -59,16 +59,29 @@ func testKeyChange(t *testing.T, b *bench) {
 	s := b.open(t, Options{}, tg, wg)
 	b.load(t, s, tg, order(1, "a", "1.00"), order(2, "b", "2.00"))
 	b.load(t, s, wg, word("abc"), word("x "))
-	// 1 and 2 change places through a third key; abc and ABC are two keys, so are "x" and "x ".
-	apply(t, s, b.changes(
+	// 1 and 2 change places through a third key; abc and ABC are two keys, so are "x" and "x ", or the later one is poison.
+	batch := b.changes(
 		update(tg.Table, order(1, "a", "1.00"), order(3, "a", "1.00")),
 		update(tg.Table, order(2, "b", "2.00"), order(1, "b", "2.00")),
 		update(tg.Table, order(3, "a", "1.00"), order(2, "a", "1.00")),
 		update(wg.Table, word("abc"), word("ABC")),
 		insert(wg.Table, word("x")),
-	))
+	)
+	apply(t, s, batch)
 	b.want(t, tg, order(1, "b", "2.00"), order(2, "a", "1.00"))
-	b.want(t, wg, word("ABC"), word("x"), word("x "))
+	if !b.Limits.oneKey(word("x")[0], word("x ")[0]) {
+		b.want(t, wg, word("ABC"), word("x"), word("x "))
+		b.quarantined(t)
+		return
+	}
+	b.want(t, wg, word("ABC"), word("x "))
+	b.quarantined(t, Quarantined{Table: wg.From, Key: `["x"]`, Seq: batch.To})
+	// The deletion of the one does not touch the other; once that is gone, there is room.
+	apply(t, s, b.changes(remove(wg.Table, word("x"))))
+	b.want(t, wg, word("ABC"), word("x "))
+	b.quarantined(t)
+	apply(t, s, b.changes(remove(wg.Table, word("x ")), insert(wg.Table, word("x"))))
+	b.want(t, wg, word("ABC"), word("x"))
 }
 
 func testOlderBatch(t *testing.T, b *bench) {

@@ -36,7 +36,28 @@ type Destination struct {
 	Cut func(t testing.TB)
 	// Backup returns a function that puts the destination back to what it is now.
 	Backup func(t testing.TB) (restore func())
+	// Limits are what the destination's docs say that it cannot hold; the suite asserts the refusal instead.
+	Limits Limits
 }
+
+// Limits of a destination; nil functions stand for none.
+type Limits struct {
+	// Type reports whether a column of the type, or one in the key, is refused at Prepare, by its name.
+	Type func(typ change.Type, key bool) bool
+	// Value reports whether a row with the value in a column of the type is poison.
+	Value func(typ change.Type, v change.Value) bool
+	// OneKey reports whether the destination takes different values of a key column for one: the row that comes later
+	// is poison.
+	OneKey func(a, b change.Value) bool
+}
+
+func (l Limits) refusesType(typ change.Type, key bool) bool { return l.Type != nil && l.Type(typ, key) }
+
+func (l Limits) refusesValue(typ change.Type, v change.Value) bool {
+	return l.Value != nil && l.Value(typ, v)
+}
+
+func (l Limits) oneKey(a, b change.Value) bool { return l.OneKey != nil && l.OneKey(a, b) }
 
 // Options of a sink under test.
 type Options struct {

@@ -3,11 +3,13 @@ package sinktest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
 )
 
 // typeCase is a column of the source and values that must come back identical; NULL is always among them.
@@ -122,7 +124,8 @@ func moment(s string) int64 {
 // testWideTypes sends every type with its extremes through every way that rows take: a first load, changes,
 // a live chunk, a heal.
 func testWideTypes(t *testing.T, b *bench) {
-	cases := typeCases()
+	all := typeCases()
+	cases := b.within(all)
 	table := &change.Table{ID: change.TableID{DB: "shop", Name: "wide"}, Key: []int{0}, Columns: []change.Column{{Name: "id", Type: intType}}}
 	most := 0
 	for i, c := range cases {
@@ -178,6 +181,74 @@ func testWideTypes(t *testing.T, b *bench) {
 	b.want(t, tg, shifted...)
 	b.quarantined(t)
 	testTypedKeys(t, b, cases)
+	testRefusedTypes(t, b, all)
+}
+
+// within leaves out what the destination says that it cannot hold.
+func (b *bench) within(cases []typeCase) []typeCase {
+	var out []typeCase
+	for _, c := range cases {
+		if b.Limits.refusesType(c.typ, false) {
+			continue
+		}
+		var values []change.Value
+		for _, v := range c.values {
+			if !b.Limits.refusesValue(c.typ, v) {
+				values = append(values, v)
+			}
+		}
+		out = append(out, typeCase{c.typ, values})
+	}
+	return out
+}
+
+// testRefusedTypes asserts that what a destination says that it cannot hold is refused: a type when the sink is
+// prepared, by the column's name, a value by the quarantine.
+func testRefusedTypes(t *testing.T, b *bench, cases []typeCase) {
+	for i, c := range cases {
+		rb := &bench{Destination: b.Destination, feed: newFeed(fmt.Sprintf("refused %d", i))}
+		for _, key := range []bool{false, true} {
+			if !b.Limits.refusesType(c.typ, key) {
+				continue
+			}
+			table := &change.Table{ID: change.TableID{DB: "refused", Name: fmt.Sprintf("t%02d", i)}, Key: []int{0}}
+			table.Columns = []change.Column{{Name: "id", Type: intType}, {Name: "The column", Type: c.typ, Nullable: true}}
+			if key {
+				table.Key = []int{0, 1}
+			}
+			err := rb.openOnly(t, Options{}).Prepare(t.Context(), rb.stream, []sinks.Target{target(table)})
+			if sinks.ClassOf(err) != sinks.Stop || !strings.Contains(err.Error(), "The column") {
+				t.Errorf("a column of type %s (in the key: %t): %v, want a stop that names it", c.typ.Name, key, err)
+			}
+		}
+		if b.Limits.refusesType(c.typ, false) {
+			continue
+		}
+		var refused []change.Event
+		table := &change.Table{ID: change.TableID{DB: "refused", Name: fmt.Sprintf("v%02d", i)}, Key: []int{0}}
+		table.Columns = []change.Column{{Name: "id", Type: intType}, {Name: "v", Type: c.typ, Nullable: true}}
+		for n, v := range c.values {
+			if b.Limits.refusesValue(c.typ, v) {
+				refused = append(refused, insert(table, change.Row{change.IntValue(int64(n)), v}))
+			}
+		}
+		if len(refused) == 0 {
+			continue
+		}
+		tg := target(table)
+		s := rb.loaded(t, Options{}, tg, change.Row{change.IntValue(-1), change.NullValue()})
+		apply(t, s, rb.changes(refused...))
+		rb.want(t, tg, change.Row{change.IntValue(-1), change.NullValue()})
+		n := 0
+		for _, q := range rb.Quarantine(t) {
+			if q.Table == tg.From {
+				n++
+			}
+		}
+		if n != len(refused) {
+			t.Errorf("%s: %d rows are quarantined, want %d", c.typ.Name, n, len(refused))
+		}
+	}
 }
 
 // testTypedKeys uses each type as a key: deletes find their row, and ranges order as Key bytes do.
@@ -187,6 +258,9 @@ func testTypedKeys(t *testing.T, b *bench, cases []typeCase) {
 		case "json", "longtext", "longblob":
 			continue
 		}
+		if b.Limits.refusesType(c.typ, true) {
+			continue // asserted elsewhere
+		}
 		table := &change.Table{ID: change.TableID{DB: "keys", Name: fmt.Sprintf("k%02d", i)}, Key: []int{0}}
 		table.Columns = []change.Column{{Name: "key", Type: c.typ, Nullable: true}, {Name: "v", Type: intType}}
 		tg := target(table)
@@ -194,7 +268,9 @@ func testTypedKeys(t *testing.T, b *bench, cases []typeCase) {
 		s := kb.open(t, Options{}, tg)
 		rows := []change.Row{{change.NullValue(), change.IntValue(-1)}}
 		for n, v := range c.values {
-			rows = append(rows, change.Row{v, change.IntValue(int64(n))})
+			if !slices.ContainsFunc(c.values[:n], func(o change.Value) bool { return b.Limits.oneKey(o, v) }) {
+				rows = append(rows, change.Row{v, change.IntValue(int64(n))})
+			}
 		}
 		kb.load(t, s, tg, rows...)
 		kb.want(t, tg, rows...)
