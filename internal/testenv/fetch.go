@@ -67,6 +67,8 @@ func findersOf(kind string) (address string, finders []namedFinder, err error) {
 		}}}, nil
 	case KindClickHouse:
 		return clickhouseAddress, clickhouseFinders, nil
+	case KindSQLServer:
+		return sqlServerAddress, postgresFinders, nil // the double needs no more
 	default:
 		return "", nil, fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(Kinds(), ", "))
 	}

@@ -15,11 +15,13 @@ const (
 	KindKafka    = "kafka"
 	// KindClickHouse is the engine behind an HTTP edge, or a server.
 	KindClickHouse = "clickhouse"
+	// KindSQLServer is a real server, or the double of package tds.
+	KindSQLServer = "sqlserver"
 )
 
 // Kinds lists all kinds.
 func Kinds() []string {
-	return []string{KindMariaDB, KindMySQL, KindMySQL57, KindPostgres, KindKafka, KindClickHouse}
+	return []string{KindMariaDB, KindMySQL, KindMySQL57, KindPostgres, KindKafka, KindClickHouse, KindSQLServer}
 }
 
 // MissingError says that no source had the server. It lists what was tried
@@ -59,6 +61,8 @@ var wayOut = map[string]string{
 	KindClickHouse: "install npm and connect the machine to its registry (nothing will be installed); " +
 		"set CDC_TEST_CLICKHOUSE_ARCHIVE to a file with libchdb.so; " +
 		"set CDC_TEST_CLICKHOUSE=http://user:password@host:8123/",
+	KindSQLServer: "make PostgreSQL available, on which the double works; " +
+		"set CDC_TEST_SQLSERVER=sqlserver://user:password@host:port?encrypt=true",
 }
 
 // IsMissing reports whether err says that a server cannot be had at all, as

@@ -14,6 +14,7 @@ const (
 	fromPackages    = "packages"
 	fromNPM         = "npm"
 	fromArchive     = "archive"
+	fromDouble      = "double"
 	fromContainer   = "container"
 )
 

@@ -93,6 +93,7 @@ type session struct {
 	mysql57    shared[*MySQLServer]
 	postgres   shared[*PostgresServer]
 	kafka      shared[*KafkaServer]
+	sqlserver  shared[*SQLServerInstance]
 	clickhouse shared[*ClickHouseServer]
 }
 

@@ -150,6 +150,12 @@ func startOne(ctx context.Context, env *testenv.Env, kind string) (string, error
 			return "", err
 		}
 		return s.URL(""), nil
+	case testenv.KindSQLServer:
+		s, err := env.SQLServer(ctx)
+		if err != nil {
+			return "", err
+		}
+		return s.DSN(""), nil
 	default:
 		return "", fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(testenv.Kinds(), ", "))
 	}
