@@ -164,7 +164,7 @@ func (s *Staging) Decide(b *change.Batch, before change.Mark, states map[string]
 	default:
 		return Step{}, fmt.Errorf("decide on batch %d of %s: %s is unknown", b.To, b.Stream, b.Kind)
 	}
-	s.release(b, before, &step)
+	s.release(b, &step)
 	for t, st := range step.States {
 		if st.Phase == Noting {
 			st.Boundary = b.Mark
@@ -253,13 +253,21 @@ func (s *Staging) end(b *change.Batch, step *Step) {
 	}
 }
 
-// release shows what is held once the stream has reached what is shown. A source that was set back never
-// reaches it: an idle record that does not move the position says that the source has nothing more.
-func (s *Staging) release(b *change.Batch, before change.Mark, step *Step) {
-	still := b.Kind == change.Idle && b.Mark.Position == before.Position
+// release shows what is held once the stream has reached what is shown: a boundary never moves back. Only
+// positions prove that. An idle record proves nothing: the stream of views has one for every chunk of a raw
+// table, at the position of the record before it.
+//
+// A source that was set back is two cases. One that answers with another server identity (restored,
+// replaced) has positions that cannot be compared with what is shown, so Behind is false and the end is
+// shown at once. One with the same identity cannot be told from a log of this stream that lost its tail,
+// whose source still has what is shown and will say so; the destination stays where it is, Held, and
+// reports that, until the source has passed that place again or the operator has removed the
+// destination's rows of the stream from cdc_progress, after which it is filled anew. A new incarnation of
+// the stream is no such word: a writer begins one by itself when its log was torn.
+func (s *Staging) release(b *change.Batch, step *Step) {
 	for _, t := range slices.Sorted(maps.Keys(step.States)) {
 		st := step.States[t]
-		if st.Phase != Held || !still && Behind(b.Mark.Position, st.Boundary.Position) {
+		if st.Phase != Held || Behind(b.Mark.Position, st.Boundary.Position) {
 			continue
 		}
 		if _, delivered := s.Tables[t]; delivered {

@@ -103,15 +103,43 @@ func TestStagingDecide(t *testing.T) {
 	}
 }
 
-func TestStagingReleasesWhenTheSourceHasNothingMore(t *testing.T) {
+// TestStagingHoldsThroughIdleRecords: a raw chunk is an idle record of the views, at the position of the
+// one before it. That proves nothing of what the source has.
+func TestStagingHoldsThroughIdleRecords(t *testing.T) {
 	s := Staging{Reader: "neptune", Tables: map[string]bool{"t": false}}
 	held := map[string]TableState{"t": {Phase: Held, Cover: "a", Boundary: at(20)}}
 	idle := batchOf(change.Idle, 10, nil)
-	if step, err := s.Decide(idle, at(9), held); err != nil || len(step.Show) != 0 {
-		t.Fatalf("an idle record that moves the position: show %v, error %v", step.Show, err)
+	for _, before := range []change.Mark{at(9), at(10)} {
+		step, err := s.Decide(idle, before, held)
+		if err != nil || len(step.Show) != 0 || step.States["t"] != held["t"] {
+			t.Errorf("an idle record at %s after %s: show %v, states %v, error %v", idle.Mark, before, step.Show, step.States, err)
+		}
 	}
-	if step, err := s.Decide(idle, at(10), held); err != nil || len(step.Show) != 1 {
-		t.Fatalf("an idle record that does not: show %v, error %v", step.Show, err)
+}
+
+// TestStagingOfASourceThatWasSetBack: another server's places do not compare, so its end is shown; a new
+// incarnation of the stream alone is also what a torn log leads to, and shows nothing.
+func TestStagingOfASourceThatWasSetBack(t *testing.T) {
+	s := Staging{Reader: "neptune", Tables: map[string]bool{"t": false}}
+	end := func(server string, incarnation uint64) *change.Batch {
+		b := batchOf(change.End, 10, &change.Cover{ID: "a"})
+		b.Mark.Position.Server, b.Mark.Incarnation = server, incarnation
+		return b
+	}
+	for _, c := range []struct {
+		name  string
+		end   *change.Batch
+		shows bool
+	}{
+		{"the same server", end("s", 1), false},
+		{"the same server, a new incarnation of the stream", end("s", 2), false},
+		{"another server", end("restored", 2), true},
+	} {
+		states := map[string]TableState{"t": {Phase: Staged, Cover: "a", Begun: 5, Boundary: at(20)}}
+		step, err := s.Decide(c.end, at(9), states)
+		if err != nil || (len(step.Show) == 1) != c.shows {
+			t.Errorf("%s: show %v, error %v", c.name, step.Show, err)
+		}
 	}
 }
 
