@@ -19,7 +19,8 @@ var ErrFailed = errors.New("the state store has failed; free or repair the disk 
 type guard struct {
 	once   sync.Once
 	broken chan struct{}
-	err    error // readable once broken is closed
+	begins func(work string) // may be nil
+	err    error             // readable once broken is closed
 }
 
 // fail remembers the first failure.
@@ -92,10 +93,15 @@ func (g *guard) Fatalf(format string, args ...any) {
 	g.stop(err)
 }
 
-// events are the listeners that Pebble reports failures of background work to.
+// events are the listeners that Pebble reports background work and its failures to.
 func (g *guard) events() *pebble.EventListener {
-	return &pebble.EventListener{
+	l := &pebble.EventListener{
 		BackgroundError: func(err error) { g.fail(fmt.Errorf("write in the background: %w", err)) },
 		DataCorruption:  func(info pebble.DataCorruptionInfo) { g.fail(fmt.Errorf("read: %s", info)) },
 	}
+	if g.begins != nil {
+		l.FlushBegin = func(pebble.FlushInfo) { g.begins("flush") }
+		l.CompactionBegin = func(pebble.CompactionInfo) { g.begins("compaction") }
+	}
+	return l
 }

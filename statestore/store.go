@@ -22,6 +22,8 @@ type Options struct {
 	Memory int64
 	// FS is the file system; nil is the machine's.
 	FS vfs.FS
+	// Begins is told what begins in the background: flush, compaction. nil is allowed. For crash tests.
+	Begins func(work string)
 }
 
 // Store is an open state directory.
@@ -46,7 +48,7 @@ type Store struct {
 
 // Open opens or creates the state directory and locks it.
 func Open(dir string, o Options) (*Store, error) {
-	s := &Store{guard: guard{broken: make(chan struct{})}, dir: dir, fs: o.FS, budget: plan(o.Memory)}
+	s := &Store{guard: guard{broken: make(chan struct{}), begins: o.Begins}, dir: dir, fs: o.FS, budget: plan(o.Memory)}
 	if s.fs == nil {
 		s.fs = vfs.Default
 	}

@@ -317,6 +317,18 @@ func snapshotMethod(server capture.Server) snapshot.Method {
 	return snapshot.LockingRead
 }
 
+// stateBegins are the failpoints of the join state's background work; nil when none is armed.
+func (s *service) stateBegins() func(work string) {
+	if s.fail == nil {
+		return nil
+	}
+	return func(work string) {
+		if err := s.fail("state-" + work); err != nil {
+			s.log.Warn("failpoint", "err", err)
+		}
+	}
+}
+
 func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*view.Plan, cl *closers) (pipeline.Stage, error) {
 	w, err := s.writer(s.viewStream(), "join", client, cl)
 	if err != nil {
@@ -336,7 +348,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
-	store, err := statestore.Open(filepath.Join(s.cfg.DataDir, "state"), statestore.Options{Memory: int64(s.cfg.Joiner.Memory) / 3})
+	store, err := statestore.Open(filepath.Join(s.cfg.DataDir, "state"), statestore.Options{Memory: int64(s.cfg.Joiner.Memory) / 3, Begins: s.stateBegins()})
 	if err != nil {
 		return pipeline.Stage{}, err
 	}

@@ -39,7 +39,8 @@ type crashPoint struct {
 //	 6 commit sent, the answer not seen         capture-after-commit, join-after-commit (the restart finds it committed)
 //	 7 committed, state not written             join-after-commit
 //	 8 state written without fsync, killed      join-state-written (a killed process loses it)
-//	 9 state's log torn, 10 while it flushes    as 8, and the random kills of TestKill
+//	 9 state's log torn                         TestTornState
+//	10 state flushes or merges its files        state-flush, state-compaction
 //	13, 14 fenced before and after a commit     the same restarts: the next InitProducerID fences; see also internal/stream
 //	15 transaction ended by its time limit      internal/stream/kafka
 //	16 state-only replay interrupted            join-replay
@@ -63,6 +64,9 @@ var crashPoints = []crashPoint{
 	{name: "deliver-applied", n: 3},
 	{name: "join-adopted", n: 1, before: withoutState},
 	{name: "deliver-adopted", n: 1, before: withoutDestination},
+	{name: "state-flush", n: 1, before: crashedBeforeState},
+	{name: "state-compaction", n: 1, before: killedTwice},
+	{name: "capture-topic-made", n: 1, before: newTable},
 	{name: "capture-begin", n: 1, cover: true},
 	{name: "capture-chunk", n: 3, cover: true},
 	{name: "capture-before-end", n: 1, cover: true},
@@ -92,21 +96,26 @@ func withoutDestination(s *scene) {
 	s.sinkExec(`DROP TABLE "CustomerOrderFlat"`, "DROP TABLE cdc_progress", "DROP TABLE cdc_quarantine")
 }
 
-// TestCrashPointsAreComplete: crashPoints has every failpoint that the stages call, and no other.
+// TestCrashPointsAreComplete: crashPoints has every failpoint that the stages and the state call, and no other.
 func TestCrashPointsAreComplete(t *testing.T) {
-	files, err := filepath.Glob("../pipeline/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	call := regexp.MustCompile(`\.Fail\("([^"]+)"\)`)
 	var called, listed []string
-	for _, f := range files {
-		text, err := os.ReadFile(f)
+	for _, in := range []struct{ files, call, prefix string }{
+		{"../pipeline/*.go", `\.Fail\("([^"]+)"\)`, ""},
+		{"../../statestore/*.go", `\.begins\("([^"]+)"\)`, "state-"},
+	} {
+		files, err := filepath.Glob(in.files)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range call.FindAllSubmatch(text, -1) {
-			called = append(called, string(m[1]))
+		call := regexp.MustCompile(in.call)
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range call.FindAllSubmatch(text, -1) {
+				called = append(called, in.prefix+string(m[1]))
+			}
 		}
 	}
 	for _, p := range crashPoints {

@@ -141,28 +141,41 @@ func TestHealLostDataDir(t *testing.T) {
 	s.damage()
 	before := s.flatVersions()
 	s.changeALittle()
-	if err := os.RemoveAll(s.data()); err != nil {
-		t.Fatal(err)
-	}
+	s.wipe()
 	s.start()
 	s.healed(before)
 }
 
+// wipe takes the data folder away.
+func (s *scene) wipe() {
+	s.t.Helper()
+	if err := os.RemoveAll(s.data()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // TestHealPurgedLog: what the daemon has not read is gone from the source's log. The same on both families.
 func TestHealPurgedLog(t *testing.T) {
-	s := newScene(t, testenv.NewMariaDB(t)).sakila(0.05).nothing()
-	s.start()
-	s.waitShown(90 * time.Second)
-	s.stop()
-	s.damage()
-	before := s.flatVersions()
-	s.changeALittle()
-	s.purge()
-	s.sourceExec("UPDATE sakila.payment SET amount = amount + 2 ORDER BY payment_id DESC LIMIT 1")
-	s.start()
-	s.healed(before)
-	if !strings.Contains(s.log(), "all tables are read again") {
-		t.Error("the log does not say that tables are read again")
+	for _, family := range []struct {
+		name  string
+		start func(t testenv.TB, extra ...string) *testenv.MySQLServer
+	}{{"MariaDB", testenv.NewMariaDB}, {"MySQL", testenv.NewMySQL}} {
+		t.Run(family.name, func(t *testing.T) {
+			s := newScene(t, family.start(t)).sakila(0.05).nothing()
+			s.start()
+			s.waitShown(90 * time.Second)
+			s.stop()
+			s.damage()
+			before := s.flatVersions()
+			s.changeALittle()
+			s.purge()
+			s.sourceExec("UPDATE sakila.payment SET amount = amount + 2 ORDER BY payment_id DESC LIMIT 1")
+			s.start()
+			s.healed(before)
+			if !strings.Contains(s.log(), "all tables are read again") {
+				t.Error("the log does not say that tables are read again")
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/sample"
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/internal/testenv"
@@ -122,4 +123,69 @@ func TestConservation(t *testing.T) {
 	if n := m.sum("cdc_source_bytes_total"); n == 0 {
 		t.Error("no bytes of the log were counted")
 	}
+}
+
+// TestConservationQuarantined: what a destination refuses is counted too: of each destination, the rows written to the
+// views' topics = applied + quarantined, from the start on; the table of refused rows has as many.
+func TestConservationQuarantined(t *testing.T) {
+	s := newScene(t, testenv.MariaDB(t)).sakila(0.02)
+	venus := s.another("venus")
+	s.start()
+	s.waitShown(60 * time.Second)
+	s.sinkExec(`ALTER TABLE "CustomerOrderFlat" ADD CONSTRAINT small CHECK ("Amount" < 500)`) // of one destination
+	s.sourceExec(
+		"UPDATE sakila.payment SET amount = 900 WHERE rental_id IS NOT NULL ORDER BY payment_id LIMIT 5", // refused
+		"UPDATE sakila.payment SET amount = amount + 1 WHERE rental_id IS NOT NULL ORDER BY payment_id DESC LIMIT 6",
+		"UPDATE sakila.customer SET last_name = CONCAT(last_name, '!')", // refused again, in new versions
+	)
+	s.waitShown(60 * time.Second)
+	m := s.metrics()
+	out := m.sum("cdc_stream_rows_total", `stream="`+viewStream+`"`)
+	for sink, database := range map[string]string{"neptune": s.target, "venus": venus} {
+		label := `sink="` + sink + `"`
+		applied, quarantined := m.sum("cdc_sink_rows_total", label), m.sum("cdc_dlq_rows_total", label)
+		t.Logf("%s: %v rows in the view stream = %v applied + %v quarantined", sink, out, applied, quarantined)
+		if out != applied+quarantined {
+			t.Errorf("%s: %v rows in the view stream, %v applied, %v quarantined", sink, out, applied, quarantined)
+		}
+		if refused := sink == "neptune"; refused != (quarantined > 0) {
+			t.Errorf("%s: %v rows were quarantined", sink, quarantined)
+		}
+		var listed, right int
+		pg := s.postgresIn(database)
+		if err := pg.QueryRow(t.Context(), "SELECT count(*) FROM cdc_quarantine").Scan(&listed); err != nil {
+			t.Fatal(err)
+		}
+		if err := pg.QueryRow(t.Context(), `SELECT count(*) FROM "CustomerOrderFlat" WHERE "Amount" = 900`).Scan(&right); err != nil {
+			t.Fatal(err)
+		}
+		if (sink == "neptune") != (listed >= 5 && right == 0) {
+			t.Errorf("%s: %d rows are listed, %d rows of 900 are shown", sink, listed, right)
+		}
+		eventually(t, 30*time.Second, "the sampled figure is what the destination lists", func(context.Context) bool {
+			return int(s.metrics().sum("cdc_dlq_rows", label)) == listed
+		})
+	}
+	report, err := s.client.Verify(t.Context(), admin.VerifyRequest{TimeoutSeconds: 60}, func(admin.VerifyProgress) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Results {
+		if r.Different > 0 || r.Unsettled > 0 || (r.Sink == "neptune") != (r.Quarantined >= 5) {
+			t.Errorf("verify of %s: %+v", r.Sink, r)
+		}
+	}
+
+	// A good version clears the entry, and both sides are equal.
+	s.sourceExec("UPDATE sakila.payment SET amount = 9 WHERE amount = 900")
+	s.waitShown(60 * time.Second)
+	s.digests()
+	s.verify()
+	m = s.metrics()
+	if out, in := m.sum("cdc_stream_rows_total", `stream="`+viewStream+`"`), m.sum("cdc_sink_rows_total", "neptune")+m.sum("cdc_dlq_rows_total", "neptune"); out != in {
+		t.Errorf("%v rows in the view stream, %v applied or quarantined", out, in)
+	}
+	eventually(t, 30*time.Second, "no row is quarantined after a good version of each", func(context.Context) bool {
+		return s.metrics().sum("cdc_dlq_rows") == 0
+	})
 }

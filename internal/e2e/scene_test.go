@@ -37,9 +37,11 @@ type scene struct {
 	listen   string
 	tables   []string // source.tables.include
 	exclude  []string
+	hidden   []string // source.columns.exclude, beside the usual one
 	views    []string // names delivered
 	sinkAt   string   // host:port, when not the server's own
 	folder   string   // data_dir, when not the usual one
+	more     []string // settings of further sinks, as lines below sinks:
 	external string   // broker: of the configuration, when the daemon does not bring its own
 	command  func(name string, args ...string) *exec.Cmd
 	sets     []string // further --set
@@ -162,7 +164,7 @@ source:
   user: %s
   password: ${env:E2E_SOURCE}
   tables: {include: %s, exclude: %s}
-  columns: {exclude: ["sakila.staff.password"]}
+  columns: {exclude: %s}
   snapshot: {chunk_rows: 2000}
 broker: %s
 views: {dir: %q}
@@ -177,8 +179,10 @@ sinks:
     password: ${env:E2E_SINK}
     tls: {mode: disable}
     deliver: [%s]
-`, s.data(), s.source.Host, s.source.Port, s.source.User, quoted(s.tables), quoted(s.exclude), broker,
+`, s.data(), s.source.Host, s.source.Port, s.source.User, quoted(s.tables), quoted(s.exclude),
+		quoted(append([]string{"sakila.staff.password"}, s.hidden...)), broker,
 		filepath.Join(s.dir, "views"), s.listen, host, port, s.target, s.sink.User, strings.Join(deliver, ", "))
+	text += strings.Join(s.more, "")
 	if err := os.WriteFile(s.config(), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -262,6 +266,9 @@ func (s *scene) cleanup() {
 			s.kill()
 		}
 	}
+	if dir := os.Getenv("CDC_TEST_KEEP"); dir != "" {
+		_ = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(s.t.Name(), "/", "_")+".log"), []byte(s.log()), 0o600)
+	}
 	if s.t.Failed() {
 		s.t.Logf("last lines of the daemon:\n%s", s.tail(25))
 	}
@@ -315,21 +322,24 @@ func (s *scene) verify() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if len(report.Results) != len(s.views) {
-		s.t.Errorf("%d views compared, want %d", len(report.Results), len(s.views))
+	if want := len(s.views) * (1 + len(s.more)); len(report.Results) != want {
+		s.t.Errorf("%d views compared, want %d", len(report.Results), want)
 	}
 	for _, r := range report.Results {
-		s.t.Logf("verify %s: %d rows, %d different, %d unsettled", r.View, r.Rows, r.Different, r.Unsettled)
+		s.t.Logf("verify %s of %s: %d rows, %d different, %d unsettled", r.View, r.Sink, r.Rows, r.Different, r.Unsettled)
 		if !r.Equal() || r.Rows == 0 && !slices.Contains(s.empty, r.View) {
-			s.t.Errorf("view %s: %d rows, %d different, %d unsettled, first %+v", r.View, r.Rows, r.Different, r.Unsettled, r.Differences[:min(3, len(r.Differences))])
+			s.t.Errorf("view %s of %s: %d rows, %d different, %d unsettled, first %+v", r.View, r.Sink, r.Rows, r.Different, r.Unsettled, r.Differences[:min(3, len(r.Differences))])
 		}
 	}
 }
 
 // postgres opens a session in the destination's database.
-func (s *scene) postgres() *pgx.Conn {
+func (s *scene) postgres() *pgx.Conn { s.t.Helper(); return s.postgresIn(s.target) }
+
+// postgresIn opens a session in any database of the destination's server.
+func (s *scene) postgresIn(database string) *pgx.Conn {
 	s.t.Helper()
-	c, err := pgx.Connect(s.t.Context(), s.sink.DSN(s.target))
+	c, err := pgx.Connect(s.t.Context(), s.sink.DSN(database))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -99,6 +99,7 @@ type Capture struct {
 	pos       change.Position // behind the last unit taken from the log
 	purged    error           // why the log could not be read from there when it was tried last
 	inUnit    bool
+	held      bool // covers wait for a reader, who does not say when he has caught up
 	reopened  bool
 	unit      unitState
 	lastWrite time.Time
@@ -282,6 +283,9 @@ func (c *Capture) gap(ctx context.Context, now []*change.Table, why string) erro
 	return c.src.Open(ctx, pos, c.shapes())
 }
 
+// heldPoll is how often it is looked whether covers may go on.
+const heldPoll = 100 * time.Millisecond
+
 // step does what is to be done next: covers between units, then the log.
 func (c *Capture) step(ctx context.Context) error {
 	c.take()
@@ -297,6 +301,9 @@ func (c *Capture) step(ctx context.Context) error {
 	}
 	if !c.inUnit {
 		wait = min(wait, c.untilDue())
+	}
+	if c.held {
+		wait = min(wait, heldPoll)
 	}
 	items, err := c.src.Next(ctx, wait)
 	if errors.Is(err, ErrPurged) {

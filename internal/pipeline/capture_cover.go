@@ -177,7 +177,7 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 // first, because an older one may be waiting for it.
 func (c *Capture) advanceCover(ctx context.Context) (bool, error) {
 	ids := c.ledger.ids()
-	if len(ids) == 0 || c.cfg.HoldCovers() {
+	if c.held = len(ids) > 0 && c.cfg.HoldCovers(); c.held || len(ids) == 0 {
 		return false, nil
 	}
 	for _, id := range slices.Backward(ids) {

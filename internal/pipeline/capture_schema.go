@@ -21,6 +21,9 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 			if err := c.cfg.Added(ctx, ch.New); err != nil {
 				return fmt.Errorf("make room for the new table %s: %w", ch.Table, err)
 			}
+			if err := c.cfg.Fail("capture-topic-made"); err != nil {
+				return err
+			}
 			c.tables[ch.Table] = ch.New
 			if c.paused[ch.Table] != "" { // it was dropped, and is there again
 				delete(c.paused, ch.Table)
