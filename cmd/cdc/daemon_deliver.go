@@ -228,7 +228,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 		}
 		d = pipeline.NewDeliver(pipeline.DeliverConfig{
 			Stream: what.stream, Sink: name, Targets: what.targets, Follow: follow,
-			IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery,
+			IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery, Ahead: sinkAhead,
 			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Uncounted: s.rules.uncounted,
 			Started: func(at change.Mark) {
 				if !at.IsZero() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,7 +32,8 @@ const (
 	pollEvery         = 100 * time.Millisecond
 	askEvery          = 500 * time.Millisecond
 	sinkIdleEvery     = time.Second
-	keepFactor        = 20 // changes that a chunk's window keeps, in chunks
+	sinkAhead         = 16 << 20 // bytes of a batch that is held while the next one is read
+	keepFactor        = 20       // changes that a chunk's window keeps, in chunks
 )
 
 // closers are closed in reverse order.
@@ -89,7 +89,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		s.defined.known(0)
 	}
 	s.mu.Lock()
-	s.plans, s.shapes, s.tables, s.ids = plans, tables, nil, ids
+	s.plans, s.refused, s.shapes, s.tables, s.ids = plans, nil, tables, nil, ids
 	for _, id := range ids {
 		s.tables = append(s.tables, id.String())
 	}
@@ -148,32 +148,6 @@ func (s *service) openSource(ctx context.Context, cl *closers) (*capture.Source,
 	s.places = pipeline.LivePlaces{Flavor: src.Server().Flavor}
 	s.metrics.Source.Connected.Set(1)
 	return src, errors.Join(bad...)
-}
-
-func (s *service) compileViews(tables []*change.Table) ([]*view.Plan, error) {
-	files, err := viewFiles(s.cfg)
-	if err != nil {
-		return nil, err
-	}
-	var plans []*view.Plan
-	var bad []error
-	for _, c := range compileAll(files, catalog(tables), os.ReadFile) {
-		if c.Err != nil {
-			bad = append(bad, c.Err)
-			continue
-		}
-		plans = append(plans, c.Plan)
-		for _, k := range c.Cascades {
-			if !k.Handled {
-				s.log.Warn("a foreign key changes rows without the source logging it: "+k.Reason, "view", c.Plan.Name, "table", k.Child.String(),
-					"foreign_key", k.Key, "hint", "cdc resync "+k.Child.String()+" mends the rows that it changes")
-			}
-		}
-	}
-	if len(bad) > 0 {
-		return nil, &pipeline.StopError{What: "a view does not compile", Err: errors.Join(bad...), Hint: "cdc view check FILE explains it"}
-	}
-	return plans, nil
 }
 
 // topics creates and checks the topics of both streams.
@@ -374,6 +348,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed,
 		Defined:  s.defined.known,
+		Compile:  s.recompile,
 	}, pipeline.JoinDeps{
 		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),
 		RawMeta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, in, s.cfg.Name) },

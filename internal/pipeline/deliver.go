@@ -35,6 +35,10 @@ type DeliverConfig struct {
 	Applied func(Applied)
 	// Uncounted, for a test only: a batch is what can be read of it now, however much was announced.
 	Uncounted bool
+	// Ahead, unless 0, bounds the bytes of rows of a batch that are held, so that the next batch is read and
+	// decoded while it is with the destination: twice as much is held at most. A larger batch is read from the
+	// stream while it is applied. The rows of a batch may then be given to the sink several times, unchanged.
+	Ahead int
 	// Checked, unless nil, gives a batch as the destination may have it: what contracts withhold is refused.
 	Checked func(b *change.Batch) *change.Batch
 	// Behind is told, before a Mark or a batch that changed it is, which covers (or tables that wait for one)
@@ -81,6 +85,7 @@ type Deliver struct {
 	behind    bool // some table does not show what the Mark says
 	// incarnation of the stream when it was opened last; 0 of an empty one.
 	incarnation uint64
+	ahead       *prepared     // read while the batch before it was applied
 	current     *change.Batch // with the destination now
 	quiet       *change.Batch // read, without rows: it moves the Mark when IdleEvery has passed
 }
@@ -160,7 +165,7 @@ func (d *Deliver) start(ctx context.Context) error {
 }
 
 func (d *Deliver) open(ctx context.Context, at change.Mark) error {
-	d.in, d.quiet = d.d.Open(at), nil
+	d.in, d.quiet, d.ahead = d.d.Open(at), nil, nil
 	d.shapes = newShapes(d.cfg.Stream)
 	m, err := d.d.Meta(ctx)
 	if err != nil {
@@ -279,17 +284,11 @@ func (d *Deliver) ask(ctx context.Context, since int64) error {
 
 // step applies the next batch: one record, or several of whole transactions.
 func (d *Deliver) step(ctx context.Context) error {
-	rec, err := d.in.Await(ctx, d.cfg.PollEvery)
-	if rec != nil && err == nil {
-		rec, err = d.in.TryNext(ctx)
+	advance := d.next
+	if d.cfg.Ahead > 0 && !d.cfg.Uncounted {
+		advance = d.overlap
 	}
-	switch {
-	case err != nil:
-	case rec != nil:
-		err = d.take(ctx, rec)
-	case d.quiet != nil && d.idled():
-		return d.put(ctx, d.quiet)
-	}
+	err := advance(ctx)
 	if !errors.Is(err, stream.ErrGone) {
 		return err
 	}
@@ -298,6 +297,23 @@ func (d *Deliver) step(ctx context.Context) error {
 		return err
 	}
 	return d.ask(ctx, since)
+}
+
+// next reads a batch and applies it, or moves the Mark when nothing happens.
+func (d *Deliver) next(ctx context.Context) error {
+	rec, err := d.in.Await(ctx, d.cfg.PollEvery)
+	if rec != nil && err == nil {
+		rec, err = d.in.TryNext(ctx)
+	}
+	switch {
+	case err != nil:
+		return err
+	case rec != nil:
+		return d.take(ctx, rec)
+	case d.quiet != nil && d.idled():
+		return d.put(ctx, d.quiet)
+	}
+	return nil
 }
 
 // take applies a record, together with those behind it that fit. A record is accepted before its rows are

@@ -273,3 +273,93 @@ func TestBehindRetention(t *testing.T) {
 		t.Errorf("rows %v, want 2, 3 and 4", got)
 	}
 }
+
+// watchedLog tells when data is read.
+type watchedLog struct {
+	stream.Log
+	read func(topic string)
+}
+
+func (l watchedLog) Read(ctx context.Context, wants []stream.Want, wait time.Duration) ([]stream.Fetched, error) {
+	for _, w := range wants {
+		l.read(w.Topic)
+	}
+	return l.Log.Read(ctx, wants, wait)
+}
+
+// slowSink waits in Apply until the test lets it go on.
+type slowSink struct {
+	counted
+	wait func(kind change.UnitKind)
+}
+
+func (s *slowSink) Apply(ctx context.Context, b *change.Batch) error {
+	s.wait(b.Kind)
+	return s.counted.Apply(ctx, b)
+}
+
+// The next transactions are read while the destination takes the ones before; what does not fit into memory
+// is applied all the same, and the destination is the same in the end.
+func TestReadAhead(t *testing.T) {
+	t.Run("in turn", func(t *testing.T) { testReadAhead(t, 0, false) })
+	t.Run("too large", func(t *testing.T) { testReadAhead(t, 1, false) })
+	t.Run("overlapping", func(t *testing.T) { testReadAhead(t, 1<<20, true) })
+}
+
+func testReadAhead(t *testing.T, ahead int, overlaps bool) {
+	const n = 20
+	tab := testTable("t")
+	f := newFeed(t, tab)
+	db := memory.NewDB()
+	topic := stream.DataTopic(testStream, tab.ID)
+	read := make(chan struct{}, 10*n) // a read of data each
+	sink := &slowSink{counted: counted{Sink: memory.Open(db, memory.Options{Reader: "neptune"})}, wait: func(change.UnitKind) {}}
+	d := f.deliver(sink, func(Ask) { f.cover("neptune", tab, true) }, func(c *DeliverConfig) { c.Ahead = ahead }, targetOf(tab))
+	d.d.Open = func(m change.Mark) *stream.Reader {
+		log := watchedLog{f.b, func(got string) {
+			if got == topic {
+				read <- struct{}{}
+			}
+		}}
+		// Nothing is kept of what a read brings, so that each batch is a read of its own.
+		return stream.NewReader(stream.ReaderConfig{Stream: testStream, Name: "neptune", Memory: 1}, log, m)
+	}
+	if err := d.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, d, f)
+	for i := range int64(n) {
+		f.put(wire.Progress{Kind: change.Changes}, change.Insert, tab, rowOf(i, i), rowOf(100+i, i))
+	}
+	applied, reads := 0, 0
+	sink.wait = func(change.UnitKind) {
+		applied++
+		for overlaps && applied < n && reads <= applied { // the next batch's read has begun
+			select {
+			case <-read:
+				reads++
+			case <-time.After(10 * time.Second):
+				t.Fatalf("nothing is read while the destination takes batch %d", applied)
+			}
+		}
+		for !overlaps && len(read) > 0 {
+			<-read
+			reads++
+		}
+		if ahead == 0 && reads > applied {
+			t.Errorf("%d reads of data before batch %d is applied: the test cannot tell what overlaps", reads, applied)
+		}
+	}
+	for at := (change.Mark{}); at.Seq < f.w.State().Seq(); {
+		if err := d.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if at, err = sink.Applied(t.Context(), testStream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(rowsOf(db, "t")); got != 2*n || applied != n {
+		t.Errorf("%d rows in %d batches, want %d in %d", got, applied, 2*n, n)
+	}
+}

@@ -43,8 +43,16 @@ type JoinState interface {
 	// Write stores the changes that flush writes and the meta, all or nothing. It need not be durable at
 	// once: after a crash any earlier Write may be the last one that is found.
 	Write(m JoinMeta, flush func(joiner.Writer) error) error
-	// Reset empties the state.
-	Reset() error
+	// Reset empties the state, and makes it ready for an engine that wants these tables.
+	Reset(tables []joiner.Table) error
+}
+
+// keepingState is a state that can take another layout without losing what stays the same.
+type keepingState interface {
+	// Relayout makes the state ready for an engine that wants these tables. Of the renewed ones nothing is
+	// kept: a cover brings them anew. It returns false if something else is missing as well, so that the
+	// state must be reset.
+	Relayout(tables []joiner.Table, renewed []change.TableID) (kept bool, err error)
 }
 
 // JoinConfig sets a join stage up.
@@ -52,6 +60,9 @@ type JoinConfig struct {
 	// Raw and Views name the two streams.
 	Raw, Views string
 	Plans      []*view.Plan
+	// Compile compiles the views anew, against tables of another shape; views that do not fit any more are
+	// refused by name. Without it such a table stops the stage.
+	Compile func(tables []*change.Table) (plans []*view.Plan, refused map[string]error)
 	// BatchRows bounds how many input rows are folded into one batch (whole units, unless one is larger).
 	BatchRows int
 	// ChunkRows is the size of a chunk of a view's cover.
@@ -100,7 +111,10 @@ type Join struct {
 	waiting []Ask
 	begins  []begun
 	at      JoinMeta
-	fixed   joiner.State // only without the rule that chunks come from the live state
+	// aside are the last plans of views that do not fit their tables any more. Destinations hold them at
+	// their last true boundary, until a table's shape changes again.
+	aside []*view.Plan
+	fixed joiner.State // only without the rule that chunks come from the live state
 }
 
 // JoinDeps are the effects of a join stage.
@@ -190,8 +204,11 @@ func (j *Join) tableNames() []string {
 	return ns
 }
 
-// withheld reports whether a view's output is held back: a table of it is under a heal.
+// withheld reports whether a view's output is held back: a table of it is under a heal, or it is put aside.
 func (j *Join) withheld(covering map[string]Covering, name string) bool {
+	if j.isAside(name) {
+		return true
+	}
 	for _, id := range j.engine.TablesOf(name) {
 		if covering[id.String()].Heal {
 			return true
@@ -232,7 +249,7 @@ func (j *Join) input(ctx context.Context) error {
 	case err == nil:
 		return j.cfg.Idle()
 	}
-	if !errors.Is(err, stream.ErrGone) {
+	if !errors.Is(err, stream.ErrGone) && !j.misfit(err) {
 		return err
 	}
 	since, err := j.in.EndOffset(ctx)
@@ -277,6 +294,16 @@ func (j *Join) emitting(next map[string]Covering) []string {
 // process is the commit order: outputs and progress, the Kafka transaction, then the state.
 func (j *Join) process(ctx context.Context, recs []*stream.Record) error {
 	last := recs[len(recs)-1].Progress
+	switch kept, err := j.reshape(recs[0].Progress); {
+	case err != nil:
+		return err
+	case !kept:
+		since, err := j.in.EndOffset(ctx)
+		if err != nil {
+			return err
+		}
+		return j.rebuild(ctx, Ask{Since: since})
+	}
 	next := j.coveringAfter(recs[0].Progress)
 	b, m, err := j.fold(ctx, recs, j.emitting(next))
 	if err != nil {
@@ -336,7 +363,7 @@ func (j *Join) outputs(ctx context.Context, b *folded, seq change.Seq, views []s
 }
 
 func (j *Join) plan(name string) *view.Plan {
-	for _, p := range j.cfg.Plans {
+	for _, p := range slices.Concat(j.cfg.Plans, j.aside) {
 		if p.Name == name {
 			return p
 		}
@@ -347,12 +374,15 @@ func (j *Join) plan(name string) *view.Plan {
 // withheldBy names the views that a raw begin withholds: destinations hold their boundary from there.
 func (j *Join) withheldBy(p *wire.Progress, next map[string]Covering) []string {
 	var vs []string
-	for _, pl := range j.cfg.Plans {
-		for _, id := range j.engine.TablesOf(pl.Name) {
-			if c := next[id.String()]; c.Heal && c.Cover == p.Cover.ID {
-				vs = append(vs, pl.Name)
-				break
+	for _, pl := range slices.Concat(j.cfg.Plans, j.aside) {
+		if slices.ContainsFunc(pl.Inputs, func(in view.Input) bool {
+			c := next[in.Table.ID.String()]
+			if j.isAside(pl.Name) {
+				return p.Cover.Heal && p.Cover.IsFor(JoinReader) && p.Cover.Names(in.Table.ID.String())
 			}
+			return c.Heal && c.Cover == p.Cover.ID
+		}) {
+			vs = append(vs, pl.Name)
 		}
 	}
 	return vs
@@ -402,7 +432,7 @@ func (j *Join) commit(ctx context.Context, p wire.Progress, meta []wire.MetaReco
 // hashes lists the views that the stream carries.
 func (j *Join) hashes(begun *change.Cover) map[string]string {
 	hs := map[string]string{}
-	for _, p := range j.cfg.Plans {
+	for _, p := range slices.Concat(j.cfg.Plans, j.aside) {
 		v := j.w.State().Meta.Views[p.Name]
 		if v != nil && v.Hash == p.Hash || begun != nil && begun.Names(p.Name) {
 			hs[p.Name] = p.Hash

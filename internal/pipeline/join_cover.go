@@ -52,6 +52,11 @@ func (j *Join) fill(ctx context.Context) (bool, error) {
 				}
 				return false, nil
 			}
+			if a.Done != nil && j.isAside(name) {
+				j.waiting = j.waiting[1:]
+				a.Done("", &StopError{What: "view " + name + " does not fit its tables any more", Hint: "cdc status says why; mend its file and start again"})
+				return false, nil
+			}
 			if j.w.State().Meta.Views[name] == nil || j.withheld(j.at.Covering, name) {
 				return false, nil // it waits for the raw end
 			}
@@ -136,7 +141,7 @@ func (j *Join) nextChunk() (st *wire.CoverState, name string, ok bool) {
 		complete := true
 		for _, name := range st.Cover.Tables {
 			if _, more := firstGap(st.Done[name], st.Cover.Range); !more || j.plan(name) == nil {
-				continue // done, or its view is gone
+				continue // done, or its view is gone; one that is put aside is neither
 			}
 			complete = false
 			if !j.withheld(j.at.Covering, name) || j.cfg.Rules.off(chunksBeforeRawEnd) {

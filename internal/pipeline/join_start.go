@@ -41,7 +41,7 @@ func (j *Join) start(ctx context.Context) error {
 		return err
 	}
 	switch err := j.replay(ctx, *st.Newest.Input); {
-	case errors.Is(err, stream.ErrGone), errors.Is(err, errReplay):
+	case errors.Is(err, stream.ErrGone), errors.Is(err, errReplay), j.misfit(err):
 		return j.rebuild(ctx, Ask{Since: since})
 	case err != nil:
 		return err
@@ -51,7 +51,7 @@ func (j *Join) start(ctx context.Context) error {
 	return j.write(m, nil)
 }
 
-var errReplay = errors.New("the state is ahead of the view stream")
+var errReplay = errors.New("the state cannot be brought to where the view stream stands")
 
 // unusable says why the state cannot go on from where it stands; "" when it can.
 func (j *Join) unusable(ctx context.Context, st *stream.State) (string, error) {
@@ -101,6 +101,12 @@ func (j *Join) replay(ctx context.Context, goal change.Mark) error {
 		if err != nil {
 			return err
 		}
+		switch kept, err := j.reshape(rec.Progress); {
+		case err != nil:
+			return err
+		case !kept:
+			return errReplay
+		}
 		b, m, err := j.fold(ctx, []*stream.Record{rec}, []string{})
 		if err != nil {
 			return err
@@ -145,7 +151,7 @@ func (j *Join) underWay(ctx context.Context, st *stream.State) (begun change.Seq
 // rebuild starts over from a cover: it asks, as a says, until it sees a begin that serves it. That is one from
 // behind the place where the progress topic ended when it began to ask, or one that is under way.
 func (j *Join) rebuild(ctx context.Context, a Ask) error {
-	if err := j.state.Reset(); err != nil {
+	if err := j.state.Reset(j.engine.Tables()); err != nil {
 		return err
 	}
 	j.at = JoinMeta{Covering: map[string]Covering{}, Layout: j.layout}

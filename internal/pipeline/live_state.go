@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,10 +45,7 @@ func OpenLiveState(store *statestore.Store, engine *joiner.Engine) (*LiveState, 
 }
 
 func (s *LiveState) configure(tables []joiner.Table) error {
-	s.layouts = nil
-	for _, t := range tables {
-		s.layouts = append(s.layouts, statestore.Layout(t))
-	}
+	s.layouts = layoutsOf(tables)
 	gaps, err := s.store.Configure(s.layouts)
 	if err != nil {
 		return err
@@ -55,10 +53,39 @@ func (s *LiveState) configure(tables []joiner.Table) error {
 	for _, g := range gaps {
 		if !s.store.Marks().In.IsZero() && !s.covering(g) {
 			// What the state lacks cannot be told from what is not there: it starts over.
-			return s.Reset()
+			return s.reset()
 		}
 	}
 	return nil
+}
+
+func layoutsOf(tables []joiner.Table) []statestore.Layout {
+	var ls []statestore.Layout
+	for _, t := range tables {
+		ls = append(ls, statestore.Layout(t))
+	}
+	return ls
+}
+
+// Relayout makes the state ready for an engine that wants other tables, columns or indexes. Of the renewed
+// tables nothing is kept. It returns false when the state lacks something else too; it must be reset then.
+func (s *LiveState) Relayout(tables []joiner.Table, renewed []change.TableID) (kept bool, err error) {
+	all := layoutsOf(tables)
+	rest := slices.DeleteFunc(slices.Clone(all), func(l statestore.Layout) bool { return slices.Contains(renewed, l.Shape.ID) })
+	if _, err := s.store.Configure(rest); err != nil {
+		return false, err
+	}
+	gaps, err := s.store.Configure(all)
+	if err != nil {
+		return false, err
+	}
+	s.layouts = all
+	for _, g := range gaps {
+		if !slices.Contains(renewed, g.Table) && !s.store.Marks().In.IsZero() && !s.covering(g) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // covering reports whether a gap is being closed by a cover already.
@@ -70,7 +97,12 @@ func (s *LiveState) covering(g statestore.Gap) bool {
 }
 
 // Reset implements JoinState.
-func (s *LiveState) Reset() error {
+func (s *LiveState) Reset(tables []joiner.Table) error {
+	s.layouts = layoutsOf(tables)
+	return s.reset()
+}
+
+func (s *LiveState) reset() error {
 	if err := s.store.Reset(); err != nil {
 		return err
 	}

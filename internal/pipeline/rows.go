@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -46,6 +47,18 @@ func (s *shapes) announce(p *wire.Progress) {
 			s.set(name, v.Next(p.SeqFrom, t))
 		}
 	}
+}
+
+// held returns the tables as they are at a place of the stream.
+func (s *shapes) held(seq change.Seq) []*change.Table {
+	var ts []*change.Table
+	for _, v := range s.versions {
+		if t := v.At(seq); t != nil {
+			ts = append(ts, t)
+		}
+	}
+	slices.SortFunc(ts, func(a, b *change.Table) int { return a.ID.Compare(b.ID) })
+	return ts
 }
 
 func (s *shapes) at(table string, seq change.Seq) (*change.Table, error) {

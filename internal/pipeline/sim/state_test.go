@@ -164,7 +164,7 @@ func (j *joinState) Write(m pipeline.JoinMeta, flush func(joiner.Writer) error) 
 }
 
 // Reset implements pipeline.JoinState.
-func (j *joinState) Reset() error {
+func (j *joinState) Reset([]joiner.Table) error {
 	if err := j.w.effect(); err != nil {
 		return err
 	}

@@ -1,0 +1,140 @@
+package pipeline
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/etlsandbox/cdc/internal/stream"
+	"github.com/etlsandbox/cdc/schemas/change"
+)
+
+// prepared is a batch of transactions that is read, and decoded as far as it fits into memory, while the one
+// before it is with the destination.
+type prepared struct {
+	recs   []*stream.Record
+	events []change.Event
+	bytes  int
+	// spilled says that it does not fit: it is read from the stream when it is applied, and nothing else is
+	// read meanwhile.
+	spilled bool
+}
+
+// rows is the number of rows, read or not.
+func (p *prepared) rows() (n int64) {
+	for _, r := range p.recs {
+		n += r.Rows
+	}
+	return n
+}
+
+// overlap applies a batch while the next one is read and decoded. Covers and changes of shape go one by one.
+func (d *Deliver) overlap(ctx context.Context) error {
+	p := d.ahead
+	d.ahead = nil
+	if p == nil {
+		rec, err := d.in.Await(ctx, d.cfg.PollEvery)
+		if err != nil {
+			return err
+		}
+		if rec == nil {
+			if d.quiet != nil && d.idled() {
+				return d.put(ctx, d.quiet)
+			}
+			return nil
+		}
+		if rec.Progress.Kind != change.Changes {
+			return d.next(ctx)
+		}
+		p = &prepared{}
+	}
+	if err := d.fillUp(ctx, p); err != nil {
+		return err
+	}
+	b := d.batch(p.recs)
+	if b.Rows == 0 && !d.idled() {
+		d.quiet = b
+		return nil
+	}
+	if p.spilled {
+		return d.put(ctx, b)
+	}
+	if b.Rows > 0 {
+		b.Open = p.open
+	}
+	var ahead *prepared
+	var failed error
+	var reading sync.WaitGroup
+	reading.Go(func() { ahead, failed = d.readAhead(ctx) })
+	err := d.put(ctx, b)
+	reading.Wait()
+	if err != nil {
+		return err // the stage starts again, from where the destination then is
+	}
+	d.ahead = ahead
+	return failed
+}
+
+// readAhead reads the next batch, if it comes soon. It runs beside put, which touches neither the reader nor
+// the shapes.
+func (d *Deliver) readAhead(ctx context.Context) (*prepared, error) {
+	rec, err := d.in.Await(ctx, d.cfg.PollEvery)
+	if err != nil || rec == nil || rec.Progress.Kind != change.Changes {
+		return nil, err
+	}
+	p := &prepared{}
+	return p, d.fillUp(ctx, p)
+}
+
+// fillUp adds transactions that are there already, or come within the configured delay.
+func (d *Deliver) fillUp(ctx context.Context, p *prepared) error {
+	had := len(p.recs)
+	if had == 0 {
+		rec, err := d.in.TryNext(ctx)
+		if err != nil {
+			return err
+		}
+		p.recs = append(p.recs, rec)
+	}
+	recs, err := d.more(ctx, p.recs)
+	if err != nil {
+		return err
+	}
+	p.recs = recs
+	for _, rec := range recs[had:] {
+		if err := d.decode(ctx, p, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decode adds a record's events, unless the batch has become too large to be held.
+func (d *Deliver) decode(ctx context.Context, p *prepared, rec *stream.Record) error {
+	if p.spilled || rec.Rows == 0 {
+		return nil
+	}
+	for ev, err := range d.shapes.events(ctx, rec) {
+		if err != nil {
+			return err
+		}
+		p.bytes += ev.Before.MemSize() + ev.After.MemSize()
+		if p.bytes > d.cfg.Ahead {
+			p.spilled, p.events = true, nil
+			return nil
+		}
+		p.events = append(p.events, ev)
+	}
+	return nil
+}
+
+// open iterates over what is held.
+func (p *prepared) open(context.Context) iter.Seq2[change.Event, error] {
+	return func(yield func(change.Event, error) bool) {
+		for _, ev := range p.events {
+			if !yield(ev, nil) {
+				return
+			}
+		}
+	}
+}
