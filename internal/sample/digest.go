@@ -15,6 +15,10 @@ const (
 	MySQL Dialect = iota
 	// PostgreSQL is a destination's side, in a database with encoding UTF8.
 	PostgreSQL
+	// SQLServer is a destination's side: SQL Server 2019 or later (it has UTF-8 collations).
+	SQLServer
+	// ClickHouse is a destination's side.
+	ClickHouse
 )
 
 // FlatSelect is the SELECT of the shipped view on one line, without a semicolon, to be
@@ -37,7 +41,7 @@ func FlatSource() string { return "(" + FlatSelect() + ") AS v" }
 // give the same three, whatever the dialect, the session's settings or the order in
 // which they read.
 //
-// The digest is the exact sum, over all rows, of the first 60 bits of the SHA-256 (MySQL
+// The digest is the exact sum, over all rows, of the first 56 bits of the SHA-256 (MySQL
 // 9.6 has no MD5 any more) of the row's text, in which each value is preceded by its length and NULL is a dash; so no
 // two different rows have the same text, and a row held twice counts twice.
 //
@@ -80,6 +84,42 @@ type digestColumn struct {
 	kind digestKind
 }
 
+// digestTexts are the expressions for the text of a value, @ standing for its column, in UTF-8, without regard to a session's settings.
+var digestTexts = map[Dialect]map[digestKind]string{
+	MySQL: {
+		digestInteger: "CAST(@ AS CHAR CHARACTER SET utf8mb4)",
+		digestMoney:   "CAST(CAST(@ AS DECIMAL(65,2)) AS CHAR CHARACTER SET utf8mb4)",
+		digestPrice:   "CAST(CAST(@ AS DECIMAL(65,6)) AS CHAR CHARACTER SET utf8mb4)",
+		digestTime:    "CONVERT(DATE_FORMAT(@, '%Y-%m-%d %H:%i:%s.%f') USING utf8mb4)",
+		digestText:    "CONVERT(@ USING utf8mb4)",
+		digestBytes:   "CONVERT(LOWER(HEX(@)) USING utf8mb4)",
+	},
+	PostgreSQL: {
+		digestInteger: "@::text",
+		digestMoney:   "round(@, 2)::text",
+		digestPrice:   "round(@, 6)::text",
+		digestTime:    "to_char(@, 'YYYY-MM-DD HH24:MI:SS.US')",
+		digestText:    "@::text",
+		digestBytes:   "encode(@, 'hex')",
+	},
+	SQLServer: {
+		digestInteger: "CAST(@ AS varchar(20))",
+		digestMoney:   "CAST(CAST(@ AS decimal(38, 2)) AS varchar(40))",
+		digestPrice:   "CAST(CAST(@ AS decimal(38, 6)) AS varchar(40))",
+		digestTime:    "CONVERT(varchar(26), CAST(@ AS datetime2(6)), 121)",
+		digestText:    "CAST(@ COLLATE Latin1_General_100_CI_AS_SC_UTF8 AS varchar(max))",
+		digestBytes:   "LOWER(CONVERT(varchar(max), @, 2))",
+	},
+	ClickHouse: {
+		digestInteger: "toString(@)",
+		digestMoney:   "toDecimalString(CAST(@ AS Nullable(Decimal(65, 2))), 2)",
+		digestPrice:   "toDecimalString(CAST(@ AS Nullable(Decimal(65, 6))), 6)",
+		digestTime:    "toString(CAST(@ AS Nullable(DateTime64(6, 'UTC'))))",
+		digestText:    "@",
+		digestBytes:   "lower(hex(@))",
+	},
+}
+
 func digestSQL(d Dialect, columns []digestColumn, sum, from, where string) string {
 	var texts []string
 	for _, c := range columns {
@@ -89,52 +129,49 @@ func digestSQL(d Dialect, columns []digestColumn, sum, from, where string) strin
 		where = " WHERE " + where
 	}
 	total := quoteColumn(d, sum)
-	if d == PostgreSQL {
-		return fmt.Sprintf("SELECT COUNT(*), round(COALESCE(SUM(%s), 0), 2), COALESCE(SUM(('x' || substr(encode(sha256(convert_to(%s, 'UTF8')), 'hex'), 1, 15))::bit(60)::bigint), 0) FROM %s%s",
-			total, strings.Join(texts, " || "), from, where)
+	var answer, text string
+	switch d {
+	case PostgreSQL:
+		text = strings.Join(texts, " || ")
+		answer = "COUNT(*), round(COALESCE(SUM(%s), 0), 2), COALESCE(SUM(('x' || substr(encode(sha256(convert_to(%s, 'UTF8')), 'hex'), 1, 14))::bit(56)::bigint), 0)"
+	case SQLServer:
+		text = strings.Join(texts, " + ")
+		answer = "COUNT_BIG(*), CAST(COALESCE(SUM(%s), 0) AS decimal(38, 2)), COALESCE(SUM(CAST(CONVERT(bigint, 0x00 + SUBSTRING(HASHBYTES('SHA2_256', %s), 1, 7)) AS decimal(38, 0))), 0)"
+	case ClickHouse:
+		text = "concat(" + strings.Join(texts, ", ") + ")"
+		answer = "toString(count()), toDecimalString(CAST(COALESCE(SUM(%s), 0) AS Decimal(65, 2)), 2), toString(sum(CAST(reinterpretAsUInt64(reverse(substring(SHA256(%s), 1, 7))) AS UInt128)))"
+	case MySQL:
+		text = "CONCAT(" + strings.Join(texts, ", ") + ")"
+		answer = "COUNT(*), CAST(COALESCE(SUM(%s), 0) AS DECIMAL(65,2)), COALESCE(SUM(CAST(CONV(SUBSTR(SHA2(%s, 256), 1, 14), 16, 10) AS UNSIGNED)), 0)"
 	}
-	return fmt.Sprintf("SELECT COUNT(*), CAST(COALESCE(SUM(%s), 0) AS DECIMAL(65,2)), COALESCE(SUM(CAST(CONV(SUBSTR(SHA2(CONCAT(%s), 256), 1, 15), 16, 10) AS UNSIGNED)), 0) FROM %s%s",
-		total, strings.Join(texts, ", "), from, where)
+	return "SELECT " + fmt.Sprintf(answer, total, text) + " FROM " + from + where
 }
 
 // digestValue is an expression for a value's text: length in bytes, colon, text; or a dash.
 func digestValue(d Dialect, c digestColumn) string {
-	name := quoteColumn(d, c.name)
-	if d == PostgreSQL {
-		text := name + "::text"
-		switch c.kind {
-		case digestMoney:
-			text = "round(" + name + ", 2)::text"
-		case digestPrice:
-			text = "round(" + name + ", 6)::text"
-		case digestTime:
-			text = "to_char(" + name + ", 'YYYY-MM-DD HH24:MI:SS.US')"
-		case digestBytes:
-			text = "encode(" + name + ", 'hex')"
-		case digestInteger, digestText:
-		}
-		return fmt.Sprintf("COALESCE(octet_length(%s) || ':' || %s, '-')", text, text)
+	text := digestTexts[d][c.kind]
+	text = strings.ReplaceAll(text, "@", quoteColumn(d, c.name))
+	var form string
+	switch d {
+	case PostgreSQL:
+		form = "COALESCE(octet_length(%[1]s) || ':' || %[1]s, '-')"
+	case SQLServer:
+		form = "COALESCE(CAST(DATALENGTH(%[1]s) AS varchar(11)) + ':' + %[1]s, '-')"
+	case ClickHouse:
+		form = "COALESCE(concat(toString(length(%[1]s)), ':', %[1]s), '-')"
+	case MySQL:
+		form = "COALESCE(CONCAT(LENGTH(%[1]s), ':', %[1]s), '-')"
 	}
-	text := "CONVERT(" + name + " USING utf8mb4)"
-	switch c.kind {
-	case digestMoney:
-		text = "CAST(CAST(" + name + " AS DECIMAL(65,2)) AS CHAR CHARACTER SET utf8mb4)"
-	case digestPrice:
-		text = "CAST(CAST(" + name + " AS DECIMAL(65,6)) AS CHAR CHARACTER SET utf8mb4)"
-	case digestTime:
-		text = "CONVERT(DATE_FORMAT(" + name + ", '%Y-%m-%d %H:%i:%s.%f') USING utf8mb4)"
-	case digestBytes:
-		text = "CONVERT(LOWER(HEX(" + name + ")) USING utf8mb4)"
-	case digestInteger:
-		text = "CAST(" + name + " AS CHAR CHARACTER SET utf8mb4)"
-	case digestText:
-	}
-	return fmt.Sprintf("COALESCE(CONCAT(LENGTH(%s), ':', %s), '-')", text, text)
+	return fmt.Sprintf(form, text)
 }
 
 func quoteColumn(d Dialect, name string) string {
-	if d == PostgreSQL {
+	switch d {
+	case PostgreSQL:
 		return `"` + name + `"`
+	case SQLServer:
+		return "[" + name + "]"
+	case MySQL, ClickHouse:
 	}
 	return quoteName(name)
 }

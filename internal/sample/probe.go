@@ -33,11 +33,13 @@ type ProbeOptions struct {
 // destination of the shipped view that shows it. It sets the date of one rental of the
 // ledger to ever later values, so it adds no rows, changes no sum and needs no table.
 type Probe struct {
-	db      *sql.DB
-	schema  string
-	o       ProbeOptions
-	latency *Latency
+	db     *sql.DB
+	schema string
+	o      ProbeOptions
 }
+
+// Look returns the answer of one destination to ProbeQuery.
+type Look func(context.Context) (int64, error)
 
 // ProbeQuery is the question that a Probe's look asks a destination of the shipped view
 // (arguments as those of FlatDigest): the number of the newest change that is visible,
@@ -48,8 +50,14 @@ func ProbeQuery(d Dialect, from, where string) string {
 	}
 	date, id := quoteColumn(d, "RentalDate"), quoteColumn(d, "RentalId")
 	number := fmt.Sprintf("TIMESTAMPDIFF(SECOND, '%s', MAX(%s))", probeEpoch, date)
-	if d == PostgreSQL {
+	switch d {
+	case PostgreSQL:
 		number = fmt.Sprintf("EXTRACT(EPOCH FROM MAX(%s) - TIMESTAMP '%s')::bigint", date, probeEpoch)
+	case SQLServer:
+		number = fmt.Sprintf("DATEDIFF(second, '%s', MAX(%s))", probeEpoch, date)
+	case ClickHouse:
+		number = fmt.Sprintf("toInt64(dateDiff('second', toDateTime64('%s', 6, 'UTC'), MAX(%s)))", probeEpoch, date)
+	case MySQL:
 	}
 	return fmt.Sprintf("SELECT COALESCE(%s, 0) FROM %s WHERE %s = %d%s", number, from, id, probeRental, where)
 }
@@ -65,56 +73,65 @@ func NewProbe(db *sql.DB, schema string, o ProbeOptions) *Probe {
 	if o.Drain <= 0 {
 		o.Drain = 10 * time.Second
 	}
-	return &Probe{db: db, schema: schema, o: o, latency: NewLatency()}
+	return &Probe{db: db, schema: schema, o: o}
 }
 
 // Run writes and looks until ctx ends, waits for what is still to appear, and returns
-// the summary. look is called by one goroutine at a time and returns the answer to
-// ProbeQuery; its errors are taken for a destination that is away, and it is called
-// again. A context is Run's regular end, not an error.
-func (p *Probe) Run(ctx context.Context, look func(context.Context) (int64, error)) (LatencySummary, error) {
+// a summary per look, in their order. A look is called by one goroutine at a time; its
+// errors are taken for a destination that is away, and it is called again. A context is
+// Run's regular end, not an error.
+func (p *Probe) Run(ctx context.Context, looks ...Look) ([]LatencySummary, error) {
 	if err := requireOurs(ctx, p.db, p.schema); err != nil {
-		return LatencySummary{}, fmt.Errorf("probe: %w", err)
+		return nil, fmt.Errorf("probe: %w", err)
 	}
 	var last int64
 	query := fmt.Sprintf("SELECT GREATEST(0, TIMESTAMPDIFF(SECOND, '%s', rental_date)) FROM %s.rental WHERE rental_id = %d",
 		probeEpoch, quoteName(p.schema), probeRental)
 	if err := scan(ctx, p.db, query, nil, &last); errors.Is(err, errNothing) {
-		return LatencySummary{}, fmt.Errorf("probe: rental %d is not in %s: seed it first", probeRental, p.schema)
+		return nil, fmt.Errorf("probe: rental %d is not in %s: seed it first", probeRental, p.schema)
 	} else if err != nil {
-		return LatencySummary{}, fmt.Errorf("probe: %w", err)
+		return nil, fmt.Errorf("probe: %w", err)
 	}
-	p.latency.VisibleUpTo(last, time.Now()) // of earlier probes
+	latencies := make([]*Latency, len(looks))
+	for i := range latencies {
+		latencies[i] = NewLatency()
+		latencies[i].VisibleUpTo(last, time.Now()) // of earlier probes
+	}
 
-	// The watch outlives the writer, until everything has appeared or Drain is over.
+	// The watches outlive the writer, until everything has appeared or Drain is over.
 	watchCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	written := make(chan struct{})
-	var group errgroup.Group
-	group.Go(func() error {
-		err := p.write(ctx, last)
+	var writer, watches errgroup.Group
+	writer.Go(func() error {
+		err := p.write(ctx, last, latencies)
 		close(written)
-		// Ends early when the watch has seen everything; that is no error.
+		// Ends early when the watches have seen everything; that is no error.
 		_ = sleep(watchCtx, p.o.Drain)
 		stop()
 		return err
 	})
-	group.Go(func() error {
-		defer stop()
-		p.watch(watchCtx, written, look)
-		return nil
-	})
-	if err := group.Wait(); err != nil {
-		return p.latency.Summary(), fmt.Errorf("probe: %w", err)
+	for i, look := range looks {
+		watches.Go(func() error {
+			p.watch(watchCtx, written, look, latencies[i])
+			return nil
+		})
 	}
-	return p.latency.Summary(), nil
+	_ = watches.Wait() // they return no errors
+	stop()
+	err := writer.Wait()
+	sums := make([]LatencySummary, len(latencies))
+	for i, l := range latencies {
+		sums[i] = l.Summary()
+	}
+	if err != nil {
+		return sums, fmt.Errorf("probe: %w", err)
+	}
+	return sums, nil
 }
 
-// Latency is the summary so far, while Run runs.
-func (p *Probe) Latency() LatencySummary { return p.latency.Summary() }
-
 // write commits changes with numbers above last until ctx ends.
-func (p *Probe) write(ctx context.Context, last int64) error {
+func (p *Probe) write(ctx context.Context, last int64, latencies []*Latency) error {
 	number := last
 	set := fmt.Sprintf("UPDATE rental SET rental_date = '%s' + INTERVAL ? SECOND WHERE rental_id = %d", probeEpoch, probeRental)
 	probe := kind{"probe", 1, func(ctx context.Context, w *worker) error {
@@ -122,7 +139,9 @@ func (p *Probe) write(ctx context.Context, last int64) error {
 		err := w.transaction(ctx, func(t tx) error { return t.must(ctx, set, number) })
 		at := time.Now()
 		if err == nil {
-			p.latency.Committed(number, at)
+			for _, l := range latencies {
+				l.Committed(number, at)
+			}
 		}
 		return err
 	}}
@@ -132,7 +151,7 @@ func (p *Probe) write(ctx context.Context, last int64) error {
 }
 
 // watch looks until ctx ends, or all is visible after the writer's end.
-func (p *Probe) watch(ctx context.Context, written <-chan struct{}, look func(context.Context) (int64, error)) {
+func (p *Probe) watch(ctx context.Context, written <-chan struct{}, look Look, latency *Latency) {
 	for ctx.Err() == nil {
 		ended := false
 		select {
@@ -141,9 +160,9 @@ func (p *Probe) watch(ctx context.Context, written <-chan struct{}, look func(co
 		default:
 		}
 		if number, err := look(ctx); err == nil {
-			p.latency.VisibleUpTo(number, time.Now())
+			latency.VisibleUpTo(number, time.Now())
 		}
-		if ended && p.latency.Summary().Pending == 0 {
+		if ended && latency.Summary().Pending == 0 {
 			return
 		}
 		if sleep(ctx, p.o.Poll) != nil {
