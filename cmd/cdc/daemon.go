@@ -39,10 +39,12 @@ type service struct {
 	started time.Time
 	track   *pipeline.Tracker
 	sup     *pipeline.Supervisor
-	rawAsks *pipeline.AskQueue
-	asks    *pipeline.AskQueue // to the join stage
-	places  pipeline.Places
-	pauses  *pauses
+	// viewTexts are the views as the start found them; they do not change while stages run.
+	viewTexts []viewText
+	rawAsks   *pipeline.AskQueue
+	asks      *pipeline.AskQueue // to the join stage
+	places    pipeline.Places
+	pauses    *pauses
 	// contracts are the live ones.
 	contracts atomic.Pointer[contract.Set]
 
@@ -55,7 +57,8 @@ type service struct {
 	cfg     *config.Config
 	src     *capture.Source
 	plans   []*view.Plan
-	shapes  []*change.Table // of the captured tables, when they were last looked at
+	refused map[string]error // views that do not fit the tables of now
+	shapes  []*change.Table  // of the captured tables, when they were last looked at
 	tables  []string
 	ids     []change.TableID // the same
 	why     error            // why the pipeline is not there yet

@@ -18,7 +18,7 @@ func (s *service) Config(context.Context) ([]byte, error) { return s.settings().
 // Status implements admin.Reporter: it only reads what the tracker knows.
 func (s *service) Status(context.Context) (admin.Status, error) {
 	s.mu.Lock()
-	cfg, src, plans, tables, why := s.cfg, s.src, s.plans, s.tables, s.why
+	cfg, src, plans, refused, tables, why := s.cfg, s.src, s.plans, s.refused, s.tables, s.why
 	s.mu.Unlock()
 	raw, views := s.track.Stream(cfg.Name), s.track.Stream(s.viewStream())
 	st := admin.Status{
@@ -61,6 +61,10 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 			if why := paused[t.Table.ID.String()]; why != "" && v.State == "covering" {
 				v.State, v.Trouble = "paused", admin.Trouble{Error: "table " + t.Table.ID.String() + " is paused: " + why}
 			}
+		}
+		if why := refused[p.Name]; why != nil {
+			v.State, v.Trouble = "paused", admin.Trouble{Error: why.Error(), Hint: refusedHint}
+			st.NotReady = append(st.NotReady, "view "+p.Name+" is paused: "+why.Error()+"; "+refusedHint)
 		}
 		for _, k := range p.Output.Key {
 			v.Key = append(v.Key, p.Output.Columns[k].Name)
