@@ -222,7 +222,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 		observer := s.track.Observer(name)
 		var d *pipeline.Deliver
 		observer.Poison = func(ctx context.Context, rows []sinks.Poisoned) error { return d.Poisoned(ctx, rows) }
-		sink, err := openSink(name, c, observer)
+		sink, err := openSink(name, c, telling{observer, func(text string) { log.Warn(text) }})
 		if err != nil {
 			return err
 		}

@@ -155,7 +155,7 @@ type Sink struct {
 	Type          string    `key:"type" doc:"kind of database" enum:"postgres|sqlserver|clickhouse" need:"yes"`
 	Enabled       bool      `key:"enabled" doc:"false stops delivery and keeps the place" live:"yes"`
 	Host          string    `key:"host" doc:"host name, address, or the folder of a socket" need:"yes"`
-	Port          int       `key:"port" doc:"TCP port; default 5432 postgres, 1433 sqlserver, 9000 clickhouse"`
+	Port          int       `key:"port" doc:"TCP port; default 5432 postgres, 1433 sqlserver, 8123 or with TLS 8443 clickhouse, which is spoken to over HTTP but at 9000 and 9440"`
 	Database      string    `key:"database" doc:"database to write to" need:"yes"`
 	Schema        string    `key:"schema" doc:"schema to write to; default public postgres, dbo sqlserver, none clickhouse"`
 	User          string    `key:"user" doc:"account that may create and write tables" need:"yes"`

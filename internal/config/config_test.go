@@ -163,7 +163,6 @@ cdc.yaml:19:20: topics.oversize: comes with a later version: remove the key`},
 			`cdc.yaml:12:21: sinks.neptune.schema_changes: comes with a later version: remove the key
 cdc.yaml:13:12: sinks.neptune.names: comes with a later version: remove the key
 cdc.yaml:14:20: sinks.neptune.extra_columns: comes with a later version: remove the key`},
-		{"later sink", strings.Replace(minimal, "postgres\n", "clickhouse\n", 1), `cdc.yaml:7:11: sinks.neptune.type: clickhouse comes with a later version: use postgres, or remove the sink`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func (c *Config) complete() {
 	}
 	for name, s := range c.Sinks {
 		s.TLS.complete(s.Host)
-		port, schema := sinkDefaults(s.Type)
+		port, schema := sinkDefaults(s.Type, s.TLS.Mode != "disable")
 		if s.Port == 0 {
 			s.Port = port
 		}
@@ -80,14 +80,17 @@ func (c *Config) complete() {
 	}
 }
 
-func sinkDefaults(kind string) (port int, schema string) {
+func sinkDefaults(kind string, encrypted bool) (port int, schema string) {
 	switch kind {
 	case "postgres":
 		return 5432, "public"
 	case "sqlserver":
 		return 1433, "dbo"
-	case "clickhouse":
-		return 9000, ""
+	case "clickhouse": // over HTTP
+		if encrypted {
+			return 8443, ""
+		}
+		return 8123, ""
 	}
 	return 0, ""
 }

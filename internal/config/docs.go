@@ -31,7 +31,7 @@ that is wrong in it at once, with line and column; ` + "`cdc config show`" + ` p
 - Relative paths start at the folder of the file.
 - A key marked *live* changes by ` + "`cdc reload`" + ` or SIGHUP; the others need a restart.
 - A key marked *later* belongs to a feature that this version does not have yet: it is accepted at its default and refused at
-  any other value. So are the sink types sqlserver and clickhouse, and a source.start or source.snapshot.mode other than
+  any other value. So is a source.start or source.snapshot.mode other than
   the default.
 
 | key | holds | default | live | meaning |

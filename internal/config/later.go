@@ -58,9 +58,6 @@ func (d *decoder) checkLater(c *Config) {
 }
 
 func (d *decoder) checkLaterSink(path string, s *Sink) {
-	if s.Type == "sqlserver" || s.Type == "clickhouse" {
-		d.failAt(path+".type", "%s comes with a later version: use postgres, or remove the sink", s.Type)
-	}
 	defaults := defaultSink()
 	for _, key := range notYetSink {
 		got, _ := find(reflect.ValueOf(s).Elem(), key)

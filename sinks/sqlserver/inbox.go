@@ -120,6 +120,10 @@ func (l *loader) net(n *sinks.Net) error {
 	op := opUpsert
 	if n.Delete {
 		op = opDelete
+	} else if n.Refused != "" {
+		if op, err = l.a.refuse(tg, keyText(tg, n, cols), n.Seq, n.Refused); err != nil {
+			return err
+		}
 	} else if err := l.values(n, cols, false); err != nil {
 		if !errors.Is(err, errRefused) {
 			return err

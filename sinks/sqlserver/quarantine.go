@@ -11,6 +11,15 @@ import (
 
 // storePoison lists the batch's poison in cdc_quarantine.
 func (a *apply) storePoison(ctx context.Context) error {
+	if tell := a.s.cfg.Observer.Poison; tell != nil && len(a.poison) > 0 {
+		rows := make([]sinks.Poisoned, len(a.poison))
+		for i, p := range a.poison {
+			rows[i] = sinks.Poisoned{Table: p.tg.From, Key: p.key, Seq: p.seq, Reason: p.reason}
+		}
+		if err := tell(ctx, rows); err != nil {
+			return err
+		}
+	}
 	for _, p := range a.poison {
 		_, err := a.s.exec(ctx, "quarantine", quarantineSQL.with("quarantine", a.s.quarantine),
 			sql.Named("stream", a.st.name), sql.Named("table_name", p.tg.From), sql.Named("row_key", p.key),

@@ -76,12 +76,15 @@ const (
 	clearQuarantineSQL text = "quarantine_clear"
 	forgetKeySQL       text = "quarantine_forget_key"
 	forgetBeforeSQL    text = "quarantine_forget_before"
-	forgetStreamSQL    text = "forget_stream"
-	countRowsSQL       text = "count_rows"
-	snapshotSQL        text = "isolation_snapshot"
-	repeatableReadSQL  text = "isolation_repeatable_read"
-	snapshotAllowedSQL text = "snapshot_allowed"
-	readRowsSQL        text = "read_rows"
+	forgetEntrySQL     text = "quarantine_forget_entry"
+
+	quarantineEntriesSQL text = "quarantine_entries"
+	forgetStreamSQL      text = "forget_stream"
+	countRowsSQL         text = "count_rows"
+	snapshotSQL          text = "isolation_snapshot"
+	repeatableReadSQL    text = "isolation_repeatable_read"
+	snapshotAllowedSQL   text = "snapshot_allowed"
+	readRowsSQL          text = "read_rows"
 )
 
 // with fills the places of a text: pairs of a place's name and what to put there. The file's comment is left out.
