@@ -92,6 +92,7 @@ func testKilledEverywhere(t *testing.T, b *bench) {
 			if err != nil && !errors.Is(err, errCrash) {
 				t.Fatalf("apply %s %d, crash at effect %d: %v", sc.batches[done].Kind, done, k.at, err)
 			}
+			b.checkMoment(t, sc, k, done)
 			closeSink(t, s)
 			s = b.reopen(t, sc, k)
 			now := sc.index(t, applied(t, s, b.stream))
@@ -212,6 +213,29 @@ func (b *bench) checkShown(t *testing.T, sc script, k *killer, done int) {
 		if d := cmp.Diff(sc.shown[done][i], got, compareRows); d != "" {
 			t.Fatalf("crash %d: %s after %d batches (-want +got):\n%s", k.crashes, tg.To, done, d)
 		}
+	}
+}
+
+// checkMoment looks at the tables after a crash, before anything mends it: they show what they showed before
+// the batch or after it, all of them the one or all of them the other.
+func (b *bench) checkMoment(t *testing.T, sc script, k *killer, done int) {
+	t.Helper()
+	before, after := sc.shown[done], sc.shown[done+1]
+	isBefore, isAfter := true, true
+	for i, tg := range sc.targets {
+		var got []change.Row
+		for _, r := range b.Rows(t, tg) {
+			got = append(got, r.Row)
+			known := func(o change.Row) bool { return o.Equal(r.Row) }
+			if !slices.ContainsFunc(before[i], known) && !slices.ContainsFunc(after[i], known) {
+				t.Fatalf("crash %d: %s shows %v, which is of neither before nor after batch %d", k.crashes, tg.To, r.Row, done)
+			}
+		}
+		isBefore = isBefore && slices.EqualFunc(before[i], got, change.Row.Equal)
+		isAfter = isAfter && slices.EqualFunc(after[i], got, change.Row.Equal)
+	}
+	if !isBefore && !isAfter && !b.Limits.Moments {
+		t.Fatalf("crash %d: the tables show neither what was before batch %d nor what is after it", k.crashes, done)
 	}
 }
 

@@ -49,6 +49,11 @@ type Limits struct {
 	// OneKey reports whether the destination takes different values of a key column for one: the row that comes later
 	// is poison.
 	OneKey func(a, b change.Value) bool
+	// NoUnique says that there are no unique indexes beside the key; values swap all the same.
+	NoUnique bool
+	// Moments says that a reader may see what one batch changes in several steps: some rows or tables as they were
+	// before it, some as they are after it. Once a sink has started again it is all or nothing.
+	Moments bool
 }
 
 func (l Limits) refusesType(typ change.Type, key bool) bool { return l.Type != nil && l.Type(typ, key) }
@@ -107,6 +112,10 @@ func Run(t *testing.T, f Factory) {
 		{"poison deletes or stops", testPoisonOptions},
 		{"a hundred thousand rows", testManyRows},
 		{"a batch larger than memory", testLargerThanMemory},
+		{"events are read as they come", testLazy},
+		{"statements do not grow with rows", testStatements},
+		{"every value is null", testEveryNull},
+		{"a slow server is given up", testSlow},
 		{"first load is shown at its end", testFirstLoad},
 		{"heal writes the net difference", testHealDifference},
 		{"additive cover", testAdditive},
