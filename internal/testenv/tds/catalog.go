@@ -16,14 +16,22 @@ import (
 // catalog answers what exists from PostgreSQL's catalog, as the session sees it.
 type catalog struct{ s *session }
 
-const tableSQL = `SELECT c.oid, n.nspname, c.relname, c.relkind, a.attname, d.description, a.attnotnull, a.attidentity <> '', a.atthasdef
+// tableSQL describes a table of exactly that name, which an index finds; anyCaseSQL whatever the case.
+const (
+	tableSQL   = tableHead + ` AND c.relname = $2 AND c.relnamespace = CASE WHEN $1 = '' THEN pg_my_temp_schema() ELSE (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1) END ORDER BY a.attnum`
+	anyCaseSQL = tableHead + ` AND lower(c.relname) = lower($2)
+AND CASE WHEN $1 = '' THEN n.oid = pg_my_temp_schema() ELSE lower(n.nspname) = lower($1) END ORDER BY a.attnum`
+)
+
+// tableStatement is the name under which a session prepares tableSQL: it is asked for every table of every statement.
+const tableStatement = "tds_table"
+
+const tableHead = `SELECT c.oid, n.nspname, c.relname, c.relkind, a.attname, d.description, a.attnotnull, a.attidentity <> '', a.atthasdef
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum
-WHERE c.relkind IN ('r', 'v') AND lower(c.relname) = lower($2)
-AND CASE WHEN $1 = '' THEN n.oid = pg_my_temp_schema() ELSE lower(n.nspname) = lower($1) END
-ORDER BY a.attnum`
+WHERE c.relkind IN ('r', 'v')`
 
 // Table implements rewrite.Catalog.
 func (c *catalog) Table(ctx context.Context, name tsql.Name) (*rewrite.Table, error) {
@@ -31,7 +39,11 @@ func (c *catalog) Table(ctx context.Context, name tsql.Name) (*rewrite.Table, er
 	if err != nil {
 		return nil, err
 	}
-	rows, err := c.s.rows(ctx, tableSQL, []datatype.Value{datatype.Of(schema), datatype.Of(object)})
+	args := []datatype.Value{datatype.Of(schema), datatype.Of(object)}
+	rows, err := c.s.collect(ctx, c.s.pg.ExecPrepared(ctx, tableStatement, arguments(args), nil, nil))
+	if err == nil && len(rows) == 0 {
+		rows, err = c.s.rows(ctx, anyCaseSQL, args)
+	}
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}

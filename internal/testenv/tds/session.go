@@ -69,10 +69,17 @@ type prepared struct {
 	params []tsql.VariableDef
 }
 
+// textOID is PostgreSQL's type text.
+const textOID uint32 = 25
+
 func newSession(c *connection) (*session, error) {
 	pg, err := c.server.connect(c.life)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := pg.Prepare(c.life, tableStatement, tableSQL, []uint32{textOID, textOID}); err != nil {
+		_ = pg.Close(c.life) // the other error is told
+		return nil, fmt.Errorf("prepare a session: %w", err)
 	}
 	return &session{c: c, pg: pg, options: defaults(), prepared: map[int]prepared{}}, nil
 }
@@ -260,7 +267,10 @@ func (s *session) evaluate(ctx context.Context, q rewrite.Query) (datatype.Value
 
 // rows runs a query of PostgreSQL and returns what it gives.
 func (s *session) rows(ctx context.Context, sql string, params []datatype.Value) ([][]datatype.Value, error) {
-	r := s.pg.ExecParams(ctx, sql, arguments(params), nil, nil, nil)
+	return s.collect(ctx, s.pg.ExecParams(ctx, sql, arguments(params), nil, nil, nil))
+}
+
+func (s *session) collect(ctx context.Context, r *pgconn.ResultReader) ([][]datatype.Value, error) {
 	var out [][]datatype.Value
 	for r.NextRow() {
 		out = append(out, values(r.Values()))

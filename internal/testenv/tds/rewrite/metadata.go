@@ -87,6 +87,8 @@ func (b *binder) metadata(x *tsql.Call) (typed, bool, error) {
 		return e, true, err
 	case "serverproperty":
 		return b.serverProperty(x)
+	case "has_perms_by_name":
+		return b.permission(x)
 	}
 	return typed{}, false, nil
 }
@@ -235,4 +237,44 @@ func (b *binder) serverProperty(x *tsql.Call) (typed, bool, error) {
 		return typed{sql: fmt.Sprintf("%d::int4", n), typ: datatype.Simple(datatype.Int), nullable: true}, true, nil
 	}
 	return typed{}, true, refuse("SERVERPROPERTY('%s')", name)
+}
+
+// permission answers HAS_PERMS_BY_NAME: the one login may do everything, on what there is.
+func (b *binder) permission(x *tsql.Call) (typed, bool, error) {
+	if len(x.Args) != 3 {
+		return typed{}, true, refuse("HAS_PERMS_BY_NAME with %d arguments", len(x.Args))
+	}
+	var id int32
+	kind, err := b.known(x.Args[1])
+	if err != nil {
+		return typed{}, true, err
+	}
+	name := ""
+	if call, ok := x.Args[0].(*tsql.Call); ok && call.Name == "db_name" && len(call.Args) == 0 {
+		name = b.State.Database
+	} else if name, err = b.known(x.Args[0]); err != nil {
+		return typed{}, true, err
+	}
+	if !strings.EqualFold(kind, "OBJECT") {
+		parsed, rest, err := tsql.ParseName(name)
+		if err != nil || rest != "" || len(parsed) > 1 {
+			return typed{}, true, refuse("HAS_PERMS_BY_NAME for the name %s", name)
+		}
+		name = parsed[0]
+	}
+	switch strings.ToUpper(kind) {
+	case "DATABASE":
+		id, err = b.Catalog.Database(b.ctx, name)
+	case "SCHEMA":
+		id, err = b.Catalog.Schema(b.ctx, name)
+	case "OBJECT":
+		id, err = b.objectID(name, "")
+	default:
+		err = refuse("HAS_PERMS_BY_NAME for the class %s", kind)
+	}
+	out := typed{sql: "1::int4", typ: datatype.Simple(datatype.Int), nullable: true}
+	if id == 0 {
+		out.sql = "NULL::int4"
+	}
+	return out, true, err
 }
