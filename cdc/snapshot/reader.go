@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type Reader struct {
 	logPosition func(context.Context) (change.Position, error)
 	pause       func(context.Context, time.Duration) error
 	session     []string
+	keyless     int // rows of a table without a key at most
 	naive       naive
 }
 
@@ -51,7 +53,7 @@ type naive struct {
 
 // NewReader returns a Reader.
 func NewReader(c Config) *Reader {
-	return &Reader{db: c.DB, method: c.Method, codec: c.Codec, logPosition: c.LogPosition, pause: sleep, session: c.Session}
+	return &Reader{db: c.DB, method: c.Method, codec: c.Codec, logPosition: c.LogPosition, pause: sleep, session: c.Session, keyless: keylessRows}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -154,8 +156,16 @@ func (r *Reader) Read(ctx context.Context, t *change.Table, rng change.KeyRange,
 	return r.read(ctx, TableName(t.ID), t, where, orderBy(t, OrderedPrefix(t)), registered, 0)
 }
 
+// ErrKeyless says that a table without a key is too large to be held in memory, which reading it in one
+// piece takes.
+var ErrKeyless = errors.New("a table without a primary key or a unique key without NULLs is read in one piece, and it is too large for that")
+
+// keylessRows bounds a table without a key.
+const keylessRows = 1_000_000
+
 // ReadAfter reads up to limit rows behind a key in the server's own order: the only order there is for
-// tables whose key bytes order otherwise. An empty key starts at the beginning.
+// tables whose key bytes order otherwise. An empty key starts at the beginning. A table without a key has no
+// order at all: it is read in one piece, up to keylessRows, and ErrKeyless says that it has more.
 func (r *Reader) ReadAfter(ctx context.Context, t *change.Table, after change.Key, limit int, registered change.Position) (Chunk, error) {
 	where := condition{sql: "TRUE"}
 	if after != "" {
@@ -166,6 +176,13 @@ func (r *Reader) ReadAfter(ctx context.Context, t *change.Table, after change.Ke
 		if where, err = compareRow(t, values, ">"); err != nil {
 			return Chunk{}, err
 		}
+	}
+	if len(t.Key) == 0 {
+		c, err := r.read(ctx, TableName(t.ID), t, where, "", registered, r.keyless+1)
+		if err == nil && len(c.Rows) > r.keyless {
+			return Chunk{}, fmt.Errorf("read %s, which has more than %d rows: %w", t.ID, r.keyless, ErrKeyless)
+		}
+		return c, err
 	}
 	c, err := r.read(ctx, TableName(t.ID), t, where, orderBy(t, len(t.Key)), registered, limit)
 	if err == nil && len(c.Rows) > 0 {

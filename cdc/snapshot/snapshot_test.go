@@ -208,3 +208,22 @@ func TestUnorderedWindow(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestKeylessWindow: equal rows of a table without a key are told apart by nothing, so they are what was read
+// or the chunk is void.
+func TestKeylessWindow(t *testing.T) {
+	tab := keyed(intType)
+	tab.Key = nil
+	w := NewWindow(tab, change.WholeTable(), true, 100)
+	got, err := w.Roll([]change.Row{row(1, 2), row(1, 2)})
+	if err != nil || len(got) != 2 {
+		t.Errorf("got %v, %v: want both rows", got, err)
+	}
+	w = NewWindow(tab, change.WholeTable(), true, 100)
+	if err := w.Note(&change.Event{Table: tab, Op: change.Insert, After: row(1, 2)}); err != nil {
+		t.Fatal(err)
+	}
+	if w.Spoiled() == "" {
+		t.Error("a change fell into the window, and the chunk still counts")
+	}
+}

@@ -37,6 +37,11 @@ func (w *Window) Note(ev *change.Event) error {
 	if w.spoiled != "" {
 		return nil
 	}
+	if len(w.table.Key) == 0 {
+		// Nothing tells which of the rows read the event means, or whether the read has seen it.
+		w.Spoil("a change of a table without a key")
+		return nil
+	}
 	if ev.Before != nil {
 		if err := w.keep(ev.Before, nil); err != nil {
 			return err
@@ -73,8 +78,11 @@ func (w *Window) Spoil(reason string) {
 func (w *Window) Spoiled() string { return w.spoiled }
 
 // Roll returns the exact content of the range at this boundary, in order of keys: what was read, with the
-// kept changes applied. The window must not be used afterwards.
+// kept changes applied. Rows without a key stay as they were read. The window must not be used afterwards.
 func (w *Window) Roll(rows []change.Row) ([]change.Row, error) {
+	if len(w.table.Key) == 0 {
+		return rows, nil
+	}
 	content := make(map[change.Key]change.Row, len(rows))
 	read := make(map[change.Key]bool, len(rows))
 	for _, r := range rows {
