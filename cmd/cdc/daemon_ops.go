@@ -16,6 +16,25 @@ import (
 
 // Reload implements admin.Operator: everything is validated before anything is applied.
 func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
+	r, err := s.reload()
+	paths := func(list []admin.Change) (names []string) {
+		for _, c := range list {
+			names = append(names, c.Path)
+		}
+		return names
+	}
+	switch {
+	case err != nil:
+		s.log.Error("reload failed", "err", err)
+	case len(r.Refused) > 0:
+		s.log.Warn("reload refused, nothing was applied", "err", strings.Join(r.Refused, "; "))
+	default:
+		s.log.Info("reloaded", "applied", paths(r.Applied), "restart", paths(r.Restart))
+	}
+	return r, err
+}
+
+func (s *service) reload() (admin.ReloadReport, error) {
 	var r admin.ReloadReport
 	next, err := s.load()
 	if err != nil {

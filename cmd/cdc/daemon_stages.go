@@ -101,6 +101,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		return err
 	}
 	cl.add(sampled(s.watchRetention()))
+	cl.add(sampled(s.sourceFigures(ctx, src)))
 	cl.add(sampled(s.watchQuarantine()))
 	if err := s.keepBroker(); err != nil {
 		return err
@@ -258,6 +259,8 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 			s.log.Error("table paused, the others go on", "stage", "capture", "table", table, "err", why)
 		},
 		Added: func(ctx context.Context, t *change.Table) error { return s.addTable(ctx, client, t) },
+		Reads: s.reads, Left: s.tableLeft, Covered: s.track.Covered,
+		Altered: func(table string) { s.metrics.Source.SchemaChanges.WithLabelValues(table).Inc() },
 		Gap: func(why string) {
 			s.log.Warn("the stream cannot go on where it stood: all tables are read again", "stage", "capture", "err", why)
 		},
@@ -346,9 +349,9 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		Memory: int(s.cfg.Joiner.Memory / 8), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
 		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers, Idle: state.Idle,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
-		Consumed: s.track.Consumed,
-		Defined:  s.defined.known,
-		Compile:  s.recompile,
+		Consumed: s.track.Consumed, Joined: s.track.Joined,
+		Defined: s.defined.known,
+		Compile: s.recompile,
 	}, pipeline.JoinDeps{
 		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),
 		RawMeta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, in, s.cfg.Name) },

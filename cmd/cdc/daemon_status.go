@@ -48,7 +48,7 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 	}
 	paused := s.track.PausedTables()
 	for _, t := range tables {
-		a := admin.Table{Name: t, State: s.tableState(t)}
+		a := admin.Table{Name: t, State: s.tableState(t), CoveredFrom: uint64(s.track.CoveredFrom(t))}
 		if why := paused[t]; why != "" {
 			a.State, a.Trouble = "paused", admin.Trouble{Error: why}
 			st.NotReady = append(st.NotReady, "table "+t+" is paused: "+why)
@@ -139,7 +139,7 @@ func (s *service) covers() []admin.Cover {
 	var out []admin.Cover
 	for _, c := range s.track.Covers() {
 		a := admin.Cover{ID: c.Cover.ID, Kind: coverKind(c.Cover), State: "running", Tables: slices.Clone(c.Cover.Tables),
-			Chunks: uint64(c.Chunks), Rows: uint64(c.Rows), Started: c.Started, Ended: c.Ended}
+			Chunks: uint64(c.Chunks), Rows: uint64(c.Rows), Of: s.track.Size(c.Cover.Tables), Started: c.Started, Ended: c.Ended}
 		if !c.Ended.IsZero() {
 			a.State = "done"
 		}

@@ -103,3 +103,35 @@ func distinct(name string, targets []sinks.Target) error {
 	}
 	return nil
 }
+
+// reads reports whether a view or a destination reads a table.
+func (s *service) reads(id change.TableID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.plans {
+		if slices.ContainsFunc(p.Inputs, func(in view.Input) bool { return in.Table.ID == id }) {
+			return true
+		}
+	}
+	i := slices.IndexFunc(s.shapes, func(t *change.Table) bool { return t.ID == id })
+	if i < 0 {
+		return false
+	}
+	for _, c := range s.cfg.Sinks {
+		if _, ok := tableTarget(&c, s.shapes[i]); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// tableLeft forgets a table that the source has no more.
+func (s *service) tableLeft(id change.TableID) {
+	s.track.Left(id.String())
+	s.mu.Lock()
+	s.ids = slices.DeleteFunc(slices.Clone(s.ids), func(o change.TableID) bool { return o == id })
+	s.tables = slices.DeleteFunc(slices.Clone(s.tables), func(o string) bool { return o == id.String() })
+	s.shapes = slices.DeleteFunc(slices.Clone(s.shapes), func(o *change.Table) bool { return o.ID == id })
+	s.mu.Unlock()
+	s.log.Info("table left: it was dropped, and nothing reads it", "stage", "capture", "table", id.String())
+}

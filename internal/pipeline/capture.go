@@ -47,6 +47,13 @@ type CaptureConfig struct {
 	// before anything of it is written.
 	Added func(ctx context.Context, t *change.Table) error
 	Gap   func(why string)
+	// Altered is told of each table that a statement changes; Covered since which unit each table is complete.
+	Altered func(table string)
+	Covered func(since map[string]change.Seq)
+	// Reads reports whether a view or a destination reads the table (nil: it may be). A table that is dropped
+	// and that nobody reads leaves: Left is told.
+	Reads func(t change.TableID) bool
+	Left  func(t change.TableID)
 	// NewID makes the ids of covers. Default: stream.RandomID.
 	NewID func() string
 	// Rules is zero outside of simulations.
@@ -144,6 +151,18 @@ func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader
 	if cfg.Added == nil {
 		cfg.Added = func(context.Context, *change.Table) error { return nil }
 	}
+	if cfg.Reads == nil {
+		cfg.Reads = func(change.TableID) bool { return true }
+	}
+	if cfg.Left == nil {
+		cfg.Left = func(change.TableID) {}
+	}
+	if cfg.Altered == nil {
+		cfg.Altered = func(string) {}
+	}
+	if cfg.Covered == nil {
+		cfg.Covered = func(map[string]change.Seq) {}
+	}
 	if cfg.Gap == nil {
 		cfg.Gap = func(string) {}
 	}
@@ -160,6 +179,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	if err := c.start(ctx); err != nil {
 		return err
 	}
+	c.tellCoverage()
 	for {
 		if err := c.step(ctx); err != nil {
 			return err
@@ -272,7 +292,9 @@ func (c *Capture) gap(ctx context.Context, now []*change.Table, why string) erro
 	if err != nil {
 		return err
 	}
-	c.cfg.Gap(why)
+	if !c.w.State().Empty() { // a first start has nothing to go on from
+		c.cfg.Gap(why)
+	}
 	c.tables, c.paused = map[string]*change.Table{}, map[string]string{}
 	for _, t := range now {
 		c.tables[t.ID.String()] = t

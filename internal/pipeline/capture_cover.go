@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -276,10 +277,16 @@ func (c *Capture) pollChunks(ctx context.Context) error {
 		if i < 0 {
 			continue // its cover is void
 		}
+		j := c.jobs[i]
+		if errors.Is(r.Err, snapshot.ErrKeyless) && !c.cfg.StopOnUnsupported {
+			if err := c.putAside(ctx, j.table, r.Err); err != nil {
+				return err
+			}
+			continue
+		}
 		if r.Err != nil {
 			return r.Err
 		}
-		j := c.jobs[i]
 		if j.window != nil {
 			j.result = &r
 			continue
@@ -288,6 +295,14 @@ func (c *Capture) pollChunks(ctx context.Context) error {
 		j.window = snapshot.NewWindow(j.table, j.rng, false, c.cfg.KeepLimit)
 		c.chunks.Submit(ctx, ChunkRequest{Job: j.id, Task: ReadChunk, Table: j.table, Range: j.rng, Registered: c.pos})
 	}
+}
+
+// putAside pauses a table that cannot be read, between two units.
+func (c *Capture) putAside(ctx context.Context, t *change.Table, why error) error {
+	name := t.ID.String()
+	c.setPaused(TableChange{Table: name, Refused: why.Error(),
+		Hint: "declare a key, or leave the table out (source.tables.exclude); with a key, run cdc resync " + name})
+	return c.begin(ctx, change.Cover{Heal: true, Tables: []string{name}}, []*change.Table{t}, 0, c.pos)
 }
 
 // tryEmit emits a chunk that was read once the stream has passed what the read may have seen.
@@ -425,7 +440,21 @@ func (c *Capture) end(ctx context.Context, st *wire.CoverState) error {
 		return err
 	}
 	c.ledger = ch.next
+	c.tellCoverage()
 	return c.cfg.Fail("capture-after-end")
+}
+
+// tellCoverage says since which unit each table is complete in the stream, all its columns included.
+func (c *Capture) tellCoverage() {
+	since := map[string]change.Seq{}
+	if have := c.w.State().Meta.Coverage; have != nil {
+		for name, columns := range have.Tables {
+			for _, seq := range columns {
+				since[name] = max(since[name], seq)
+			}
+		}
+	}
+	c.cfg.Covered(since)
 }
 
 func (c *Capture) coverage(tables []string, seq change.Seq) (wire.MetaRecord, error) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/wire"
@@ -16,6 +17,7 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 	c.inUnit = false
 	var followed, healed, added []*change.Table
 	for _, ch := range it.Change.Changes {
+		c.cfg.Altered(ch.Table)
 		t := c.tables[ch.Table]
 		if ch.Created {
 			if err := c.cfg.Added(ctx, ch.New); err != nil {
@@ -42,6 +44,10 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 			}
 		}
 		switch {
+		case ch.Gone && !c.cfg.Reads(t.ID):
+			if err := c.leave(ctx, t); err != nil {
+				return err
+			}
 		case ch.Refused != "" && c.cfg.StopOnUnsupported:
 			return &StopError{What: fmt.Sprintf("table %s cannot be followed through %q: %s", ch.Table, it.Change.Statement, ch.Refused), Hint: ch.Hint}
 		case ch.Refused != "":
@@ -71,6 +77,32 @@ func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 		return c.begin(ctx, change.Cover{Tables: names(added)}, append(added, followed...), 0, it.Position)
 	}
 	return c.schema(ctx, it, followed)
+}
+
+// leave forgets a table that is gone and that nobody reads; covers of it go on without it.
+func (c *Capture) leave(ctx context.Context, t *change.Table) error {
+	name := t.ID.String()
+	c.jobs = slices.DeleteFunc(c.jobs, func(j *chunkJob) bool { return j.table.ID == t.ID })
+	delete(c.tables, name)
+	delete(c.paused, name)
+	ch, err := c.ledger.leave(name)
+	if err != nil {
+		return err
+	}
+	if len(ch.meta) > 0 {
+		if err := c.w.Begin(ctx); err != nil {
+			return err
+		}
+		c.unit.open = true
+		seq := c.w.State().Seq() + 1
+		p := wire.Progress{Kind: change.Schema, SeqFrom: seq, SeqTo: seq, Position: c.pos}
+		if err := c.commitUnit(ctx, p, ch.meta); err != nil {
+			return err
+		}
+		c.ledger = ch.next
+	}
+	c.cfg.Left(t.ID)
+	return nil
 }
 
 func (c *Capture) setPaused(ch TableChange) {

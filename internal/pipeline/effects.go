@@ -71,6 +71,8 @@ type TableChange struct {
 	Created bool
 	// Unlogged says that rows changed without row events: the table must be covered again.
 	Unlogged bool
+	// Gone says that the table is not there any more. One that somebody reads is paused: Refused and Hint.
+	Gone bool
 	// Refused says why the change cannot be followed; the table is paused. Hint is the way out.
 	Refused, Hint string
 }

@@ -80,6 +80,8 @@ type JoinConfig struct {
 	Observe func(Committed)
 	// Consumed is told the rows of each input batch by table.
 	Consumed func(byTable map[string]int)
+	// Joined is told where in the raw stream a batch has brought the state, and how long that took.
+	Joined func(in change.Mark, took time.Duration)
 	// Defined is told, whenever all views have their definitions of now, where the view stream stands.
 	Defined func(at change.Seq)
 	// NewID makes the ids of covers. Default: stream.RandomID.
@@ -154,6 +156,9 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	}
 	if cfg.Consumed == nil {
 		cfg.Consumed = func(map[string]int) {}
+	}
+	if cfg.Joined == nil {
+		cfg.Joined = func(change.Mark, time.Duration) {}
 	}
 	if cfg.Defined == nil {
 		cfg.Defined = func(change.Seq) {}
@@ -293,6 +298,7 @@ func (j *Join) emitting(next map[string]Covering) []string {
 
 // process is the commit order: outputs and progress, the Kafka transaction, then the state.
 func (j *Join) process(ctx context.Context, recs []*stream.Record) error {
+	started := j.clock.Now()
 	last := recs[len(recs)-1].Progress
 	switch kept, err := j.reshape(recs[0].Progress); {
 	case err != nil:
@@ -309,7 +315,11 @@ func (j *Join) process(ctx context.Context, recs []*stream.Record) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(j.put(ctx, last, next, b, m), b.close())
+	if err := errors.Join(j.put(ctx, last, next, b, m), b.close()); err != nil {
+		return err
+	}
+	j.cfg.Joined(j.at.In, j.clock.Now().Sub(started))
+	return nil
 }
 
 // put writes what a folded batch gives: the begin of the views that a raw begin withholds, or their changes.

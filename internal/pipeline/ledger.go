@@ -7,6 +7,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -113,6 +114,29 @@ func (l *ledger) done(id, table string, r change.KeyRange, unordered bool) (ledg
 	next.covers[id] = &n
 	rec, err := wire.EncodeMeta(wire.MetaCoverPrefix+id, &n)
 	return ledgerChange{next, []wire.MetaRecord{rec}}, err
+}
+
+// leave takes a table out of all covers.
+func (l *ledger) leave(table string) (ledgerChange, error) {
+	ch := ledgerChange{next: l.clone()}
+	for _, id := range l.ids() {
+		o := l.covers[id]
+		if !o.Cover.Names(table) {
+			continue
+		}
+		n := *o
+		n.Cover.Tables = slices.DeleteFunc(slices.Clone(o.Cover.Tables), func(t string) bool { return t == table })
+		n.Cover.Whole = slices.DeleteFunc(slices.Clone(o.Cover.Whole), func(t string) bool { return t == table })
+		n.Paused = maps.Clone(o.Paused)
+		delete(n.Paused, table)
+		ch.next.covers[id] = &n
+		r, err := wire.EncodeMeta(wire.MetaCoverPrefix+id, &n)
+		if err != nil {
+			return ledgerChange{}, err
+		}
+		ch.meta = append(ch.meta, r)
+	}
+	return ch, nil
 }
 
 // end closes a cover.

@@ -253,7 +253,7 @@ func (c *itemConverter) statement(ctx context.Context, s *binlog.SchemaChange) e
 		c.r.Track(l)
 		t.New, t.Created = l.Table, true
 	case binlog.Gone, binlog.Unsupported:
-		t.Refused, t.Hint = s.Reason, s.Hint
+		t.Refused, t.Hint, t.Gone = s.Reason, s.Hint, s.Kind == binlog.Gone
 		if t.Hint == "" {
 			t.Hint = "when it is there again, run cdc resync " + t.Table
 		}

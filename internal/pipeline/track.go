@@ -1,16 +1,16 @@
 package pipeline
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/etlsandbox/cdc/cdc"
+	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/internal/telemetry"
 	"github.com/etlsandbox/cdc/schemas/change"
-	"github.com/etlsandbox/cdc/sinks"
 )
 
 // Tracker knows how the daemon is doing: what each stage last did, and the metrics that say so. It is safe
@@ -24,6 +24,10 @@ type Tracker struct {
 	covers  []CoverProgress
 	dead    map[string]int    // rows quarantined, by sink
 	paused  map[string]string // table -> why
+	joined  change.Seq        // the unit of the raw stream that the joiner stands at; 0: not known
+	rawAt   change.Seq        // and the newest one
+	covered map[string]change.Seq
+	sizes   map[string]uint64 // table -> rows, as the source believes
 	changed chan struct{}
 }
 
@@ -59,7 +63,7 @@ const keptCovers = 50
 
 // NewTracker returns a Tracker that counts into the metrics.
 func NewTracker(m *telemetry.Metrics) *Tracker {
-	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string][]SinkProgress{}, dead: map[string]int{}, paused: map[string]string{}, changed: make(chan struct{})}
+	return &Tracker{Metrics: m, streams: map[string]StreamProgress{}, sinks: map[string][]SinkProgress{}, dead: map[string]int{}, paused: map[string]string{}, covered: map[string]change.Seq{}, sizes: map[string]uint64{}, changed: make(chan struct{})}
 }
 
 // Changed is closed at the next change of anything.
@@ -106,6 +110,10 @@ func (t *Tracker) Committed(c Committed, raw bool) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if raw {
+		t.rawAt = c.Mark.Seq
+		t.joinLag()
+	}
 	s := t.streams[c.Stream]
 	s.Mark = c.Mark
 	if c.CommitMicros > 0 {
@@ -207,6 +215,84 @@ func (t *Tracker) Paused(table, why string) {
 	t.signal()
 }
 
+// Joined notes where the joiner stands in the raw stream, and how long its last batch took.
+func (t *Tracker) Joined(in change.Mark, took time.Duration) {
+	t.Metrics.Join.BatchSeconds.Observe(took.Seconds())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.joined = in.Seq
+	t.joinLag()
+}
+
+// joinLag says how many units the joiner has before it; the caller holds mu.
+func (t *Tracker) joinLag() {
+	if t.joined > 0 && t.rawAt > 0 {
+		t.Metrics.Join.LagTransactions.Set(float64(max(t.rawAt, t.joined) - t.joined))
+	}
+}
+
+// Covered notes since which unit each table is complete in the raw stream.
+func (t *Tracker) Covered(since map[string]change.Seq) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.covered = since
+	t.signal()
+}
+
+// CoveredFrom returns since which unit a table is complete; 0: it is not.
+func (t *Tracker) CoveredFrom(table string) change.Seq {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.covered[table]
+}
+
+// Sizes notes how many rows the source believes tables to have.
+func (t *Tracker) Sizes(rows map[string]uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sizes = rows
+	for name, n := range rows {
+		t.Metrics.Snapshot.EstimatedRows.WithLabelValues(name).Set(float64(n))
+	}
+	for _, c := range t.covers {
+		if c.Stream == "" || len(c.Cover.Tables) == 0 {
+			continue
+		}
+		left := 0.0
+		if of := sum(rows, c.Cover.Tables); c.Ended.IsZero() && c.Rows > 0 && of > uint64(c.Rows) {
+			left = time.Since(c.Started).Seconds() * float64(of-uint64(c.Rows)) / float64(c.Rows)
+		}
+		for _, name := range c.Cover.Tables {
+			if _, ok := rows[name]; ok {
+				t.Metrics.Snapshot.RemainingSeconds.WithLabelValues(name).Set(left)
+			}
+		}
+	}
+}
+
+// Size returns how many rows the source believes these tables to have in all; 0: not known.
+func (t *Tracker) Size(tables []string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return sum(t.sizes, tables)
+}
+
+func sum(rows map[string]uint64, tables []string) (n uint64) {
+	for _, name := range tables {
+		n += rows[name]
+	}
+	return n
+}
+
+// Left forgets a table that is gone.
+func (t *Tracker) Left(table string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.paused, table)
+	t.Metrics.Snapshot.Running.DeleteLabelValues(table)
+	t.signal()
+}
+
 // PausedTables returns the tables that are put aside, and why.
 func (t *Tracker) PausedTables() map[string]string {
 	t.mu.Lock()
@@ -218,98 +304,6 @@ func (t *Tracker) PausedTables() map[string]string {
 func (t *Tracker) Consumed(byTable map[string]int) {
 	for name, n := range byTable {
 		t.Metrics.Join.InputRows.WithLabelValues(name).Add(float64(n))
-	}
-}
-
-// Delivers names the streams that a sink gets from now on, and forgets where it stood in others. The first
-// is the one whose numbers the sink's metrics show.
-func (t *Tracker) Delivers(sink string, streams ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var list []SinkProgress
-	for _, name := range streams {
-		p := SinkProgress{Stream: name}
-		for _, o := range t.sinks[sink] {
-			if o.Stream == name {
-				p = o
-			}
-		}
-		list = append(list, p)
-	}
-	t.sinks[sink] = list
-	if len(list) == 0 {
-		delete(t.sinks, sink)
-	}
-	t.signal()
-}
-
-// progress is where a sink stands in a stream; the caller holds mu and changes it in place.
-func (t *Tracker) progress(sink, stream string) *SinkProgress {
-	list := t.sinks[sink]
-	for i := range list {
-		if list[i].Stream == stream {
-			return &list[i]
-		}
-	}
-	t.sinks[sink] = append(list, SinkProgress{Stream: stream})
-	return &t.sinks[sink][len(list)]
-}
-
-// Applied counts a batch that a destination has taken.
-func (t *Tracker) Applied(sink string, a Applied) {
-	m := t.Metrics.Sink
-	m.ApplySeconds.WithLabelValues(sink).Observe(a.Took.Seconds())
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.progress(sink, a.Batch.Stream)
-	s.Mark, s.At = a.Batch.Mark, a.At
-	if t.sinks[sink][0].Stream == s.Stream {
-		m.AppliedSeq.WithLabelValues(sink).Set(float64(s.Mark.Seq))
-	}
-	if us := a.Batch.CommitMicros; us > 0 && a.Batch.Kind == change.Changes {
-		s.CommitMicros, s.Lag = us, max(0, a.At.Sub(time.UnixMicro(us)))
-		s.At = a.At.Add(-s.Lag)
-		if a.Batch.Rows > 0 {
-			m.CommitToVisible.WithLabelValues(sink).Observe(s.Lag.Seconds())
-		}
-		lag := s.Lag
-		for _, o := range t.sinks[sink] {
-			lag = max(lag, o.Lag)
-		}
-		m.Lag.WithLabelValues(sink).Set(lag.Seconds())
-	}
-	t.signal()
-}
-
-// Resumed notes where a destination stands in a stream when its stage starts.
-func (t *Tracker) Resumed(sink, stream string, at change.Mark) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.progress(sink, stream).Mark = at
-	t.signal()
-}
-
-// Behind notes the covers that keep a destination from showing what its Mark says.
-func (t *Tracker) Behind(sink, stream string, covers []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.progress(sink, stream).Staging = covers
-	t.signal()
-}
-
-// Observer returns what a sink tells of itself.
-func (t *Tracker) Observer(sink string) sinks.Observer {
-	m := t.Metrics.Sink
-	return sinks.Observer{
-		Applied: func(table string, op change.Op, n int) {
-			m.Rows.WithLabelValues(sink, table, op.String()).Add(float64(n))
-		},
-		Quarantined: func(table string, n int) {
-			m.DeadRowsTotal.WithLabelValues(sink, table).Add(float64(n))
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.dead[sink] += n
-		},
 	}
 }
 
@@ -335,10 +329,31 @@ func (t *Tracker) Stage(s StageState) {
 		}
 	} else {
 		t.Metrics.StageUp.WithLabelValues(s.Name).Set(up)
+		t.source(s, up)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.signal()
+}
+
+// source notes what the capture stage's state says of the connection to the source.
+func (t *Tracker) source(s StageState, up float64) {
+	if s.Name != "capture" {
+		return
+	}
+	t.Metrics.Source.Connected.Set(up)
+	if s.State == "retrying" {
+		reason := "other"
+		switch {
+		case errors.Is(s.Err, cdc.ErrDisconnected):
+			reason = "disconnected"
+		case errors.Is(s.Err, ErrPurged):
+			reason = "purged"
+		case errors.Is(s.Err, stream.ErrRestart), errors.Is(s.Err, stream.ErrUnknownOutcome):
+			reason = "broker"
+		}
+		t.Metrics.Source.Reconnects.WithLabelValues(reason).Inc()
+	}
 }
 
 // Stream returns where a stream stands.
@@ -346,45 +361,6 @@ func (t *Tracker) Stream(name string) StreamProgress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.streams[name]
-}
-
-// Sink returns where a destination stands in each stream that it gets.
-func (t *Tracker) Sink(name string) []SinkProgress {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.sinks[name])
-}
-
-// SinkIn returns where a destination stands in one stream.
-func (t *Tracker) SinkIn(name, stream string) SinkProgress {
-	for _, p := range t.Sink(name) {
-		if p.Stream == stream {
-			return p
-		}
-	}
-	return SinkProgress{Stream: stream}
-}
-
-// Refused notes how many rows a destination lists in cdc_quarantine now, by table.
-func (t *Tracker) Refused(sink string, byTable map[string]int) {
-	total := 0
-	gauge := t.Metrics.Sink.DeadRows
-	gauge.DeletePartialMatch(prometheus.Labels{"sink": sink})
-	for table, n := range byTable {
-		gauge.WithLabelValues(sink, table).Set(float64(n))
-		total += n
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.dead[sink] = total
-}
-
-// Quarantined returns how many rows a destination refuses: what it listed when it was asked last, and what it
-// has refused since.
-func (t *Tracker) Quarantined(sink string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.dead[sink]
 }
 
 // Covers returns the covers that run or have ended lately, oldest first.

@@ -28,8 +28,24 @@ func (l *logger) Logf(level kfake.LogLevel, msg string, args ...any) {
 		}
 	}
 	to := slog.LevelWarn
+	if brief(msg, args) {
+		to = slog.LevelDebug
+	}
 	if level == kfake.LogLevelError {
 		to = slog.LevelError
 	}
 	l.b.cfg.Log.Log(context.Background(), to, "embedded broker: "+text)
+}
+
+// slowCommit is the time in milliseconds from which on the end of a transaction is worth a warning; kfake's own
+// measure is 5, which any disk that syncs exceeds.
+const slowCommit = 1000
+
+// brief reports whether kfake complains of a transaction's end that took less than slowCommit.
+func brief(msg string, args []any) bool {
+	if !strings.HasPrefix(msg, "txn: EndTxn slow ") || len(args) < 3 {
+		return false
+	}
+	ms, ok := args[2].(int64)
+	return ok && ms < slowCommit
 }
