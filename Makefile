@@ -15,8 +15,8 @@ export CDC_TEST_BUDGET ?= 60s
 
 CACHE   := $(CURDIR)/.cache
 REPORT  := $(CACHE)/servers.tsv
-# MySQL 5.7 comes from npm; where that is missing its tests are skipped.
-SERVERS := mariadb,mysql,postgres$(shell command -v npm >/dev/null && echo ,mysql57)
+# MySQL 5.7 and ClickHouse's engine come from npm; where that is missing, their tests are skipped and the last table says so.
+SERVERS := mariadb,mysql,postgres$(shell command -v npm >/dev/null && echo ,mysql57,clickhouse)
 TESTENV := go run ./internal/testenv/cmd/testenv
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -41,7 +41,7 @@ build: check-go ## build bin/cdc
 	go build -buildvcs=$(BUILDVCS) -ldflags '$(LDFLAGS)' -o bin/cdc ./cmd/cdc
 
 .PHONY: demo
-demo: build ## a live source, its join in PostgreSQL, and the proof that both are equal (DEMO_SECONDS=30)
+demo: build ## a live source, its join in four destinations, and the proof that all are equal (DEMO_SECONDS=30)
 	@bin/cdc demo --seconds $${DEMO_SECONDS:-30}
 
 .PHONY: demo-up

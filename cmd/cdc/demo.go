@@ -14,8 +14,9 @@ func (a *app) demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show everything at work on servers of its own",
-		Long: `Start MariaDB and PostgreSQL of its own, seed a sample database, keep its seven-table join in PostgreSQL while a mixed load
-writes, and prove at the end that both are equal. Everything is removed afterwards.`,
+		Long: `Start MariaDB and the destinations of its own (PostgreSQL, doubles of SQL Server, the ClickHouse engine), seed a sample
+database, keep its seven-table join in each of them while a mixed load
+writes, and prove at the end that all are equal. Everything is removed afterwards.`,
 		Example: "  cdc demo --seconds 60\n  cdc demo --keep",
 		Args:    noArgs,
 		Hidden:  true,

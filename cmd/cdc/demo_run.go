@@ -5,17 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/pipeline"
@@ -28,7 +26,7 @@ import (
 const (
 	demoSchema   = "sakila"
 	demoDatabase = "SakilaFlat"
-	demoTable    = `"CustomerOrderFlats"`
+	demoTable    = "CustomerOrderFlats"
 	demoRate     = 150 // transactions a second: what two shared cores carry beside the servers
 )
 
@@ -38,7 +36,7 @@ type scene struct {
 	dir     string
 	env     *testenv.Env
 	jupiter *testenv.MySQLServer
-	neptune *testenv.PostgresServer
+	at      []*place
 	db      *sql.DB
 	client  *admin.Client
 	daemon  *exec.Cmd
@@ -93,7 +91,7 @@ func (s *scene) open(ctx context.Context) error {
 	if err := s.step("start MariaDB (Jupiter)", func() (err error) { s.jupiter, err = env.MariaDB(ctx); return err }); err != nil {
 		return err
 	}
-	if err := s.step("start PostgreSQL (Neptune)", func() (err error) { s.neptune, err = env.Postgres(ctx); return err }); err != nil {
+	if err := s.places(ctx); err != nil {
 		return err
 	}
 	if s.db, err = s.jupiter.Open(""); err != nil {
@@ -109,10 +107,7 @@ func (s *scene) seed(ctx context.Context) error {
 	if err := sample.Create(ctx, s.db, demoSchema); err != nil {
 		return err
 	}
-	if err := sample.Seed(ctx, s.db, demoSchema, sample.Options{Scale: 1, Seed: 1}); err != nil {
-		return err
-	}
-	return s.neptune.Exec(ctx, "postgres", `CREATE DATABASE "`+demoDatabase+`"`)
+	return sample.Seed(ctx, s.db, demoSchema, sample.Options{Scale: 1, Seed: 1})
 }
 
 // freeAddress finds a loopback address that nobody listens on.
@@ -150,7 +145,10 @@ func (s *scene) startDaemon(ctx context.Context) (err error) {
 	}
 	defer out.Close()
 	s.daemon = exec.Command(program, "run", "--config", filepath.Join(s.dir, "cdc.yaml"))
-	s.daemon.Env = append(s.Environ, "CDC_DEMO_SOURCE="+s.jupiter.Password, "CDC_DEMO_SINK="+s.neptune.Password)
+	s.daemon.Env = append(slices.Clone(s.Environ), "CDC_DEMO_SOURCE="+s.jupiter.Password)
+	for _, p := range s.at {
+		s.daemon.Env = append(s.daemon.Env, p.variable+"="+p.password)
+	}
 	s.daemon.Stdout, s.daemon.Stderr = out, out
 	s.daemon.SysProcAttr = demoChild()
 	if err := s.daemon.Start(); err != nil {
@@ -166,6 +164,10 @@ func (s *scene) startDaemon(ctx context.Context) (err error) {
 }
 
 func (s *scene) config(folder string) string {
+	var sinks strings.Builder
+	for _, p := range s.at {
+		sinks.WriteString(p.sink())
+	}
 	return fmt.Sprintf(`version: 1
 name: jupiter
 data_dir: %q
@@ -180,16 +182,7 @@ broker: {listen: %q}
 views: {dir: %q}
 admin: {listen: ""}
 sinks:
-  neptune:
-    type: postgres
-    host: %s
-    port: %d
-    database: %s
-    user: %s
-    password: ${env:CDC_DEMO_SINK}
-    deliver: [{from: view/CustomerOrderFlat, to: CustomerOrderFlats}]
-`, filepath.Join(s.dir, "data"), s.jupiter.Host, s.jupiter.Port, s.jupiter.User, sample.UncapturedTable, s.broker, folder,
-		s.neptune.Host, s.neptune.Port, demoDatabase, s.neptune.User)
+%s`, filepath.Join(s.dir, "data"), s.jupiter.Host, s.jupiter.Port, s.jupiter.User, sample.UncapturedTable, s.broker, folder, sinks.String())
 }
 
 // until looks again and again, and ends early when the daemon does.
@@ -238,6 +231,9 @@ func (s *scene) close() error {
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
+	for _, p := range s.at {
+		errs = append(errs, p.db.Close())
+	}
 	if s.env != nil {
 		errs = append(errs, s.env.Close())
 	}
@@ -247,41 +243,35 @@ func (s *scene) close() error {
 	return errors.Join(errs...)
 }
 
-// load writes a mixed load, with a live view, and measures how long commits take to become visible.
-func (s *scene) load(ctx context.Context) (sample.LatencySummary, error) {
-	pg, err := pgx.Connect(ctx, s.neptune.DSN(demoDatabase))
-	if err != nil {
-		return sample.LatencySummary{}, err
-	}
-	defer func() { _ = pg.Close(context.WithoutCancel(ctx)) }()
+// load writes a mixed load, with a live view, and measures how long commits take to become visible at each place.
+func (s *scene) load(ctx context.Context) ([]sample.LatencySummary, error) {
 	fmt.Fprintf(s.Stdout, "\n%s of mixed load: inserts, updates, deletes, moved keys, renamed dimensions, cascades, multi-row transactions\n", s.For)
 	writing, stop := context.WithTimeout(ctx, s.For)
 	defer stop()
 	load := sample.NewLoad(s.db, demoSchema, sample.LoadOptions{Seed: 1, Workers: 4, RatePerSecond: demoRate, Mode: sample.Mixed})
-	probe := sample.NewProbe(s.db, demoSchema, sample.ProbeOptions{})
+	probe := sample.NewProbe(s.db, demoSchema, sample.ProbeOptions{Poll: time.Microsecond, Interval: 100 * time.Millisecond})
+	var looks []sample.Look
+	for _, p := range s.at {
+		looks = append(looks, p.look)
+	}
 	var wg sync.WaitGroup
 	var loadErr, probeErr error
-	var summary sample.LatencySummary
+	var summaries []sample.LatencySummary
 	wg.Go(func() { _, loadErr = load.Run(writing) })
-	wg.Go(func() {
-		summary, probeErr = probe.Run(writing, func(ctx context.Context) (n int64, err error) {
-			err = pg.QueryRow(ctx, sample.ProbeQuery(sample.PostgreSQL, demoTable, "")).Scan(&n)
-			return n, err
-		})
-	})
+	wg.Go(func() { summaries, probeErr = probe.Run(writing, looks...) })
 	s.watch(writing, load)
 	wg.Wait()
 	if err := errors.Join(loadErr, probeErr); err != nil && ctx.Err() == nil {
-		return summary, fmt.Errorf("write the load: %w", err)
+		return summaries, fmt.Errorf("write the load: %w", err)
 	}
 	st := load.Stats()
 	fmt.Fprintf(s.Stdout, "load ends: %d transactions, %d rows, %.0f rows/s\n", st.Transactions, st.Rows, st.PerSecond())
-	return summary, ctx.Err()
+	return summaries, ctx.Err()
 }
 
 // prove compares, and shows what a sceptic can repeat.
-func (s *scene) prove(ctx context.Context, latency sample.LatencySummary) error {
-	if err := s.step("wait until Neptune shows the source's position of now", func() error {
+func (s *scene) prove(ctx context.Context, latency []sample.LatencySummary) error {
+	if err := s.step("wait until all destinations show the source's position of now", func() error {
 		_, err := s.client.Wait(ctx, admin.WaitRequest{}, time.Minute)
 		return err
 	}); err != nil {
@@ -291,54 +281,57 @@ func (s *scene) prove(ctx context.Context, latency sample.LatencySummary) error 
 	if err != nil {
 		return err
 	}
-	equal := len(report.Results) > 0
+	equal := len(report.Results) == len(s.at)
 	for _, r := range report.Results {
 		if !r.Equal() {
 			equal = false
 			fmt.Fprintf(s.Stdout, "cdc verify: %s/%s: %d of %d rows differ, %d unsettled\n", r.Sink, r.View, r.Different, r.Rows, r.Unsettled)
 			continue
 		}
-		fmt.Fprintf(s.Stdout, "cdc verify: equal: %d rows, digest %s\n", r.Rows, r.Digest)
+		fmt.Fprintf(s.Stdout, "cdc verify: %s: equal: %d rows, digest %s\n", r.Sink, r.Rows, r.Digest)
 	}
 	same, err := s.sceptic(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stdout, "\n%s\n", latency)
+	fmt.Fprintln(s.Stdout)
+	for i, p := range s.at {
+		fmt.Fprintf(s.Stdout, "%-60s %s\n", p.title, latency[i])
+	}
 	fmt.Fprintf(s.Stdout, "the demo took %.0f s\n", time.Since(s.began).Seconds())
 	if !equal || !same {
-		return withStatus(exitNo, errors.New("source and destination are not equal"))
+		return withStatus(exitNo, errors.New("source and destinations are not equal"))
 	}
 	return nil
 }
 
 // sceptic asks each side one line of SQL that anybody can repeat.
 func (s *scene) sceptic(ctx context.Context) (same bool, err error) {
-	mine := sample.FlatDigest(sample.MySQL, sample.FlatSource(), "")
-	theirs := sample.FlatDigest(sample.PostgreSQL, demoTable, "")
 	db, err := s.jupiter.Open(demoSchema)
 	if err != nil {
 		return false, err
 	}
 	defer db.Close()
-	var a, b [3]string
-	if err := db.QueryRowContext(ctx, mine).Scan(&a[0], &a[1], &a[2]); err != nil {
-		return false, fmt.Errorf("ask Jupiter: %w", err)
+	ask := func(side string, db *sql.DB, query string) (answer [3]string, err error) {
+		if err := db.QueryRowContext(ctx, query).Scan(&answer[0], &answer[1], &answer[2]); err != nil {
+			return answer, fmt.Errorf("ask %s: %w", side, err)
+		}
+		fmt.Fprintf(s.Stdout, "\n%s> %s\n  count %s   sum %s   digest %s\n", side, oneLine(query), answer[0], answer[1], answer[2])
+		return answer, nil
 	}
-	pg, err := pgx.Connect(ctx, s.neptune.DSN(demoDatabase))
+	mine, err := ask("Jupiter", db, sample.FlatDigest(sample.MySQL, sample.FlatSource(), ""))
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = pg.Close(context.WithoutCancel(ctx)) }()
-	if err := pg.QueryRow(ctx, theirs).Scan(&b[0], &b[1], &b[2]); err != nil {
-		return false, fmt.Errorf("ask Neptune: %w", err)
+	same = true
+	for _, p := range s.at {
+		theirs, err := ask(p.title, p.db, sample.FlatDigest(p.dialect, p.table, ""))
+		if err != nil {
+			return false, err
+		}
+		same = same && mine == theirs
 	}
-	say := func(side, query string, answer [3]string) {
-		fmt.Fprintf(s.Stdout, "\n%s> %s\n  count %s   sum %s   digest %s\n", side, oneLine(query), answer[0], answer[1], answer[2])
-	}
-	say("Jupiter", mine, a)
-	say("Neptune", theirs, b)
-	return a == b, nil
+	return same, nil
 }
 
 func oneLine(query string) string { return strings.Join(strings.Fields(query), " ") + ";" }

@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/sample"
@@ -35,7 +33,7 @@ func (s *scene) firstLoad(ctx context.Context) error {
 		for _, c := range st.Covers {
 			name, of := "tables, read from Jupiter", estimates[0]
 			if len(c.Tables) == 1 && !strings.Contains(c.Tables[0], ".") {
-				name, of = "view, into Neptune", estimates[1]
+				name, of = "view, into the destinations", estimates[1]
 			}
 			bars.show(name, c.Rows, max(of, c.Rows))
 		}
@@ -45,7 +43,7 @@ func (s *scene) firstLoad(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stdout, "%-58s %6.1fs\n", "first load, visible in Neptune in one step", time.Since(began).Seconds())
+	fmt.Fprintf(s.Stdout, "%-58s %6.1fs\n", "first load, visible everywhere, each in one step", time.Since(began).Seconds())
 	return nil
 }
 
@@ -91,25 +89,19 @@ func (s *scene) watch(ctx context.Context, load *sample.Load) {
 		return // the load itself will say what is wrong
 	}
 	defer db.Close()
-	pg, err := pgx.Connect(ctx, s.neptune.DSN(demoDatabase))
-	if err != nil {
-		return
-	}
-	defer func() { _ = pg.Close(context.WithoutCancel(ctx)) }()
 	rows, at := int64(0), time.Now()
 	for pipeline.Sleep(ctx, every) == nil {
-		var mine, theirs int64
-		if db.QueryRowContext(ctx, "SELECT count(*) FROM "+sample.FlatSource()).Scan(&mine) != nil ||
-			pg.QueryRow(ctx, "SELECT count(*) FROM "+demoTable).Scan(&theirs) != nil {
+		var mine int64
+		if db.QueryRowContext(ctx, "SELECT count(*) FROM "+sample.FlatSource()).Scan(&mine) != nil {
 			continue
 		}
 		st, err := s.client.Status(ctx)
-		if err != nil || len(st.Sinks) == 0 {
+		if err != nil {
 			continue
 		}
 		now, is := time.Now(), int64(load.Stats().Rows)
-		line := fmt.Sprintf("%5.1fs  source join %6d rows | Neptune %6d rows | %3d transactions behind | %5.0f row changes/s",
-			time.Since(s.began).Seconds(), mine, theirs, st.Sinks[0].LagTransactions, float64(is-rows)/now.Sub(at).Seconds())
+		line := fmt.Sprintf("%5.1fs  join %6d rows |%s | %4.0f changes/s",
+			time.Since(s.began).Seconds(), mine, s.shown(ctx, st), float64(is-rows)/now.Sub(at).Seconds())
 		rows, at = is, now
 		if s.Terminal {
 			fmt.Fprintf(s.Stdout, "\r\x1b[K%s", line)
@@ -120,6 +112,25 @@ func (s *scene) watch(ctx context.Context, load *sample.Load) {
 	if s.Terminal {
 		fmt.Fprintln(s.Stdout)
 	}
+}
+
+// shown is what each place shows and how many transactions it is behind.
+func (s *scene) shown(ctx context.Context, st admin.Status) string {
+	var out strings.Builder
+	for _, p := range s.at {
+		n, err := p.count(ctx)
+		if err != nil {
+			fmt.Fprintf(&out, " %s away", p.name)
+			continue
+		}
+		fmt.Fprintf(&out, " %s %d", p.name, n)
+		for _, k := range st.Sinks {
+			if k.Name == p.name && k.LagTransactions > 0 {
+				fmt.Fprintf(&out, " (-%d)", k.LagTransactions)
+			}
+		}
+	}
+	return out.String()
 }
 
 // demoPID is where a kept demo leaves its process id for --stop.
@@ -136,16 +147,18 @@ func (s *scene) keep(ctx context.Context) error {
 	fmt.Fprintf(s.Stdout, `
 Everything runs; a load writes. End it with Ctrl-C, or with make demo-down in another terminal.
 
-  Jupiter   MYSQL_PWD=%s mariadb -h %s -P %d -u %s %s
-  Neptune   PGPASSWORD=%s psql -h %s -p %d -U %s %s -c 'SELECT count(*), sum("Amount") FROM %s'
-  topics    kcat -b %s -L
-            kcat -b %s -C -t jupiter.sakila.payment -o -5 -e
-  status    %s status --config %s
-  verify    %s verify --config %s
-  log       %s
-`, s.jupiter.Password, s.jupiter.Host, s.jupiter.Port, s.jupiter.User, demoSchema,
-		s.neptune.Password, s.neptune.Host, s.neptune.Port, s.neptune.User, demoDatabase, demoTable,
-		s.broker, s.broker, os.Args[0], filepath.Join(s.dir, "cdc.yaml"), os.Args[0], filepath.Join(s.dir, "cdc.yaml"), s.log)
+  %-10s MYSQL_PWD=%s mariadb -h %s -P %d -u %s %s
+`, "jupiter", s.jupiter.Password, s.jupiter.Host, s.jupiter.Port, s.jupiter.User, demoSchema)
+	for _, p := range s.at {
+		fmt.Fprintf(s.Stdout, "  %-10s %s\n", p.name, p.connect)
+	}
+	config := filepath.Join(s.dir, "cdc.yaml")
+	fmt.Fprintf(s.Stdout, `  topics     kcat -b %s -L
+             kcat -b %s -C -t jupiter.sakila.payment -o -5 -e
+  status     %s status --config %s
+  verify     %s verify --config %s
+  log        %s
+`, s.broker, s.broker, os.Args[0], config, os.Args[0], config, s.log)
 	load := sample.NewLoad(s.db, demoSchema, sample.LoadOptions{Seed: 1, Workers: 2, RatePerSecond: demoRate / 5, Mode: sample.Mixed})
 	if _, err := load.Run(ctx); err != nil && ctx.Err() == nil {
 		return err

@@ -107,7 +107,7 @@ var digestTexts = map[Dialect]map[digestKind]string{
 		digestMoney:   "CAST(CAST(@ AS decimal(38, 2)) AS varchar(40))",
 		digestPrice:   "CAST(CAST(@ AS decimal(38, 6)) AS varchar(40))",
 		digestTime:    "CONVERT(varchar(26), CAST(@ AS datetime2(6)), 121)",
-		digestText:    "CAST(@ COLLATE Latin1_General_100_CI_AS_SC_UTF8 AS varchar(max))",
+		digestText:    "CAST(@ COLLATE Latin1_General_100_BIN2_UTF8 AS varchar(max))",
 		digestBytes:   "LOWER(CONVERT(varchar(max), @, 2))",
 	},
 	ClickHouse: {

@@ -60,7 +60,7 @@ func (b *binder) convert(e typed, to datatype.Type, m mode) (typed, error) {
 	case to.Kind == datatype.Real || to.Kind == datatype.Float:
 		out.sql, err = toFloat(e, to)
 	case to.IsText():
-		out.sql, err = toText(e, to, m)
+		out.sql, err = toText(e, out.typ, m)
 	case to.IsBinary():
 		out, err = toBinary(e, to, m)
 	case to.IsTemporal():

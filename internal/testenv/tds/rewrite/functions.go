@@ -34,6 +34,9 @@ func (b *binder) call(x *tsql.Call) (typed, error) {
 	if x.Name == "nullif" && len(x.Args) == 2 {
 		return b.nullIf(x)
 	}
+	if x.Name == "datediff" && len(x.Args) == 3 {
+		return b.dateDiff(x)
+	}
 	f, ok := functions()[x.Name]
 	if !ok {
 		return typed{}, refuse("the function %s", strings.ToUpper(x.Name))
