@@ -53,7 +53,7 @@ func (d *delivery) first() ([]pipeline.Stage, error) {
 	cfg := d.s.settings()
 	var stages []pipeline.Stage
 	for _, name := range sortedNames(cfg.Sinks) {
-		d.tellPaused(name)
+		d.tellPaused(cfg, name)
 		if !d.runs(cfg, name) {
 			continue
 		}
@@ -81,9 +81,9 @@ func (d *delivery) follow() error {
 		}
 		d.s.log.Info("sink ends", "sink", name)
 	}
-	var bad []error
+	bad := []error{d.s.pauses.keepSinks(cfg.Sinks)}
 	for _, name := range sortedNames(cfg.Sinks) {
-		d.tellPaused(name)
+		d.tellPaused(cfg, name)
 		if d.running[name] != nil || !d.runs(cfg, name) {
 			continue
 		}
@@ -118,13 +118,28 @@ func (d *delivery) end(name string) {
 	delete(d.running, name)
 }
 
-func (d *delivery) tellPaused(name string) {
-	paused := 0.0
-	if d.s.pauses.sink(name) {
-		paused = 1
-		d.s.metrics.Sink.Up.WithLabelValues(name).Set(0)
+// tellPaused counts a sink as paused or not. The broker keeps for a paused one what it has not got.
+func (d *delivery) tellPaused(cfg *config.Config, name string) {
+	if !d.s.pauses.sink(name) {
+		d.s.metrics.Sink.Paused.WithLabelValues(name).Set(0)
+		return
 	}
-	d.s.metrics.Sink.Paused.WithLabelValues(name).Set(paused)
+	d.s.metrics.Sink.Paused.WithLabelValues(name).Set(1)
+	d.s.metrics.Sink.Up.WithLabelValues(name).Set(0)
+	c := cfg.Sinks[name]
+	if !c.Enabled || len(d.s.track.Sink(name)) > 0 {
+		return
+	}
+	list, err := d.s.deliveries(name, &c)
+	if err != nil {
+		d.s.log.Warn("a paused sink could not be resumed as it is configured", "sink", name, "err", err)
+		return
+	}
+	var streams []string
+	for _, l := range list {
+		streams = append(streams, l.stream)
+	}
+	d.s.track.Delivers(name, streams...)
 }
 
 // open makes a sink's stage ready.
@@ -259,6 +274,9 @@ func (s *service) batchLimits(sink string) pipeline.BatchLimits {
 
 // checkSinks says why sinks that a reload adds or enables could not run, before anything is applied.
 func (s *service) checkSinks(next *config.Config) (refused []string) {
+	if src, _ := s.source(); src == nil {
+		return nil // the views and tables are not known yet: the start finds out
+	}
 	for _, name := range sortedNames(next.Sinks) {
 		c := next.Sinks[name]
 		if !c.Enabled {

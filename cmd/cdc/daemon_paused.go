@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/etlsandbox/cdc/internal/admin"
+	"github.com/etlsandbox/cdc/internal/config"
 )
 
 // pauses is what an operator has paused. It is kept in the data folder, so that a pause outlives a restart of
@@ -89,6 +90,19 @@ func (p *pauses) setSink(name string, paused bool) error {
 			slices.Sort(s.Sinks)
 		}
 	})
+}
+
+// keepSinks forgets the pauses of sinks that are not configured any more: one of that name that comes later is
+// another one.
+func (p *pauses) keepSinks(configured map[string]config.Sink) error {
+	gone := func(name string) bool { _, there := configured[name]; return !there }
+	p.mu.Lock()
+	stale := slices.ContainsFunc(p.state.Sinks, gone)
+	p.mu.Unlock()
+	if !stale {
+		return nil
+	}
+	return p.set(func(s *pausedState) { s.Sinks = slices.DeleteFunc(s.Sinks, gone) })
 }
 
 func (p *pauses) setDaemon(paused bool) error {
