@@ -79,7 +79,8 @@ func Read(sql string, s Session) ([]Change, error) {
 	plain := orReplace.ReplaceAllString(sql, "CREATE $1") // MariaDB's; the parser does not know it
 	stmts, err := parse(plain, s)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		// Its first words name it; what follows may be data.
+		return nil, fmt.Errorf("%w: %s …: %w", ErrUnreadable, strings.ToUpper(strings.Join(words[:min(3, len(words))], " ")), err)
 	}
 	var all []Change
 	for _, stmt := range stmts {

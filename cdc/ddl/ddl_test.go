@@ -80,6 +80,7 @@ func FuzzRead(f *testing.F) {
 		}
 	}
 	f.Add("/*!50100 ALTER TABLE", true)
+	f.Add(hugeNumber, false)
 	f.Add("ALTER TABLE `a``b` ADD `c", true)
 	f.Fuzz(func(t *testing.T, sql string, ansi bool) {
 		changes, err := Read(sql, Session{DB: "db", ANSIQuotes: ansi})
@@ -93,4 +94,23 @@ func FuzzRead(f *testing.F) {
 		}
 		Mentions(sql, "a")
 	})
+}
+
+// hugeNumber makes the parser's literals panic.
+var hugeNumber = "UPDATE t SET n = 1" + strings.Repeat("0", 400) + ".5"
+
+// TestParserPanic: the parser panics on numbers that it cannot hold; the statement is unreadable then, and named.
+func TestParserPanic(t *testing.T) {
+	for _, sql := range []string{hugeNumber, "ALTER TABLE t ADD c INT DEFAULT 1e999999999999", "ALTER TABLE t ADD c DECIMAL(65,30) DEFAULT " + strings.Repeat("9", 100)} {
+		changes, err := Read(sql, Session{DB: "db"})
+		if err == nil {
+			if len(changes) == 0 {
+				t.Errorf("%.40q changes a table, and is taken for harmless", sql)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), strings.ToUpper(sql[:8])) {
+			t.Errorf("%.40q: %v", sql, err)
+		}
+	}
 }
