@@ -124,13 +124,6 @@ type unitState struct {
 	positionOnly bool // the position moved without a unit
 }
 
-// begun is a begin that this process wrote: it answers asks that came before it.
-type begun struct {
-	cover  change.Cover
-	seq    change.Seq
-	offset int64
-}
-
 // NewCapture puts a stage together.
 func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader, asks Asks, clock Clock, w *stream.Writer, enc *wire.Encoder) *Capture {
 	if cfg.Pace == nil {
@@ -355,26 +348,6 @@ func (c *Capture) reopen(ctx context.Context) error {
 // take collects asks; a new ask of a reader replaces its older one.
 func (c *Capture) take() {
 	c.waiting = mergeAsks(c.waiting, c.asks.Take())
-}
-
-// mergeAsks adds asks that have come. A reader's newer ask replaces its older one; an operator's, who waits for
-// the answer, replaces none and is replaced by none.
-func mergeAsks(waiting, taken []Ask) []Ask {
-	for _, a := range taken {
-		if a.Reader != "" && a.Done == nil {
-			waiting = slices.DeleteFunc(waiting, func(o Ask) bool { return o.Reader == a.Reader && o.Done == nil })
-		}
-		waiting = append(waiting, a)
-	}
-	return waiting
-}
-
-// answered reports whether a begin that was written after the reader began to ask serves it already.
-func answered(begins []begun, a Ask) bool {
-	return a.Reader != "" && a.Done == nil && slices.ContainsFunc(begins, func(b begun) bool {
-		return b.offset >= a.Since && b.seq > a.Floor && b.cover.Heal && b.cover.IsFor(a.Reader) &&
-			!slices.ContainsFunc(a.Tables, func(t string) bool { return !b.cover.Names(t) })
-	})
 }
 
 func (c *Capture) item(ctx context.Context, it *LogItem) error {
