@@ -3,8 +3,6 @@ package sqlserver
 import (
 	"database/sql"
 	"fmt"
-	"strings"
-	"unicode/utf16"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
@@ -120,48 +118,45 @@ func (c *column) near(p *part, v change.Value, above bool) string {
 		return name + " >= " + p.place(c, []byte(v.Text()))
 	case c.form == formBinary:
 		return name + " <= " + p.place(c, []byte(v.Text())) + null
-	case above:
-		return name + " >= " + p.place(c, lowText(v.Text()))
 	}
-	var conds []string
-	for _, high := range highTexts(v.Text(), c.actual.length) {
-		conds = append(conds, name+" <= "+p.place(c, high))
+	limit, op := highText(v.Text()), " < "
+	if above {
+		limit, op = lowText(v.Text()), " >= "
 	}
-	return strings.Join(conds, " OR ") + null
+	if limit == "" {
+		return always
+	}
+	return name + op + p.place(c, limit) + null
 }
 
 // The order of a binary collation is that of UTF-16 units, or of code points, which differ only beyond this one.
 const firstSurrogate = 0xd800
 
-// lowText is a text that the server orders before every text at or above s. The server puts spaces behind the shorter
-// of two texts; so the last character, which is at least a space, is left out.
-func lowText(s string) string {
+// plain returns the leading characters of a text that every order has in the same place, above a space.
+func plain(s string) []rune {
 	runes := []rune(s)
 	n := 0
-	for n < len(runes) && runes[n] < firstSurrogate {
+	for n < len(runes) && runes[n] >= ' ' && runes[n] < firstSurrogate {
 		n++
 	}
-	for runes = runes[:n]; len(runes) > 0; {
-		last := runes[len(runes)-1]
-		if runes = runes[:len(runes)-1]; last >= ' ' {
-			return string(runes)
+	return runes[:n:n]
+}
+
+// lowText is a text that the server orders before every text at or above s. The server puts spaces behind the shorter
+// of two texts; so the last character, which is at least a space, is left out. "" stands for no bound.
+func lowText(s string) string {
+	runes := plain(s)
+	return string(runes[:max(0, len(runes)-1)])
+}
+
+// highText is a text that the server orders behind every text below s: that with which no such text begins, and the
+// next one of its length. "" stands for no bound.
+func highText(s string) string {
+	runes := plain(s)
+	for n := len(runes); n > 0; n-- {
+		if next := runes[n-1] + 1; next < firstSurrogate {
+			return string(append(runes[:n-1:n-1], next))
 		}
 	}
 	return ""
-}
-
-// highTexts are two texts one of which the server orders behind every text below s, whichever order it has.
-func highTexts(s string, length int) []string {
-	head, units := "", 0
-	for _, r := range s {
-		if r < ' ' || r >= firstSurrogate {
-			break
-		}
-		head, units = head+string(r), units+utf16.RuneLen(r)
-	}
-	room := max(length-units, 2)
-	return []string{
-		head + strings.Repeat("\uffff", room),
-		head + strings.Repeat("\U0010ffff", room/2),
-	}
 }

@@ -23,12 +23,13 @@ func (c Config) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
 	defer cancel()
 	s := &session{db: sql.OpenDB(k)}
 	if s.conn, err = s.db.Conn(ctx); err != nil {
-		if ctx.Err() != nil && numbers(err) == nil {
-			err = errors.New("no answer in time") // the deadline was ours, not the caller's
+		if ctx.Err() != nil && caller.Err() == nil && numbers(err) == nil {
+			err = fmt.Errorf("no answer within %s", c.ConnectTimeout)
 		}
 		return nil, errors.Join(fmt.Errorf("connect to %s:%d, database %s: %w", c.Host, c.Port, c.Database, err), s.db.Close())
 	}
@@ -55,28 +56,44 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 	s.count()
 	res, err := s.conn.ExecContext(ctx, text, args...)
 	if err != nil {
-		return 0, err
+		return 0, s.check(err)
 	}
 	return res.RowsAffected()
 }
 
+// errBroken marks an error after which the connection cannot be used again.
+var errBroken = errors.New("the connection is lost")
+
+// check asks the driver what an error has left of the connection: not every error of the network says what it is.
+func (s *session) check(err error) error {
+	if err == nil {
+		return nil
+	}
+	raw := s.conn.Raw(func(dc any) error {
+		if c, ok := dc.(*mssql.Conn); ok && c.IsValid() {
+			return nil
+		}
+		return errBroken
+	})
+	if raw != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return err
+}
+
 // each calls f for every row, after its columns were put into dest.
-func (s *session) each(ctx context.Context, text string, args []any, f func() error, dest ...any) (err error) {
+func (s *session) each(ctx context.Context, text string, args []any, f func() error, dest ...any) error {
 	s.count()
 	rows, err := s.conn.QueryContext(ctx, text, args...)
 	if err != nil {
-		return err
+		return s.check(err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := rows.Scan(dest...); err != nil {
-			return err
-		}
-		if err := f(); err != nil {
-			return err
+	for err == nil && rows.Next() {
+		if err = rows.Scan(dest...); err == nil {
+			err = f()
 		}
 	}
-	return rows.Err()
+	return s.check(errors.Join(err, rows.Err(), rows.Close()))
 }
 
 // one reads the first row; found is false if there is none.
@@ -89,7 +106,7 @@ func (s *session) one(ctx context.Context, text string, args []any, dest ...any)
 // any more then.
 func (s *session) bulk(ctx context.Context, table string, columns []string, rows func(add func([]any) error) error) error {
 	s.count()
-	return s.conn.Raw(func(dc any) error {
+	return s.check(s.conn.Raw(func(dc any) error {
 		c, ok := dc.(*mssql.Conn)
 		if !ok {
 			return fmt.Errorf("the driver's connection is a %T", dc)
@@ -101,7 +118,7 @@ func (s *session) bulk(ctx context.Context, table string, columns []string, rows
 		}
 		_, err := b.Done()
 		return err
-	})
+	}))
 }
 
 // inTransaction runs f in a transaction that is committed unless f fails.

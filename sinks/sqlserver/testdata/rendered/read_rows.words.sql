@@ -1,3 +1,3 @@
 SELECT t.[word], t.[bytes]
 FROM [dbo].[words] AS t
-WHERE (t.[word] >= CAST(@range_0 AS nvarchar(120))) AND (t.[word] <= CAST(@range_1 AS nvarchar(120)) OR t.[word] <= CAST(@range_2 AS nvarchar(120)));
+WHERE (t.[word] >= CAST(@range_0 AS nvarchar(120))) AND (t.[word] < CAST(@range_1 AS nvarchar(120)));
