@@ -91,6 +91,13 @@ soak: export CDC_TEST_BUDGET = $(or $(SOAK_TIME),1h)
 docs: build ## write docs/reference from the code
 	@bin/cdc docs docs/reference
 
+.PHONY: verified
+verified: servers ## run the destinations' suites and write docs/verified.md: what was proven where
+	@mkdir -p $(CACHE); rm -f $(REPORT)
+	CDC_TESTENV_REPORT=$(REPORT) go test -json -count=1 -p 1 -timeout 60m ./sinks/... ./internal/e2e > $(CACHE)/verified.json; status=$$?; \
+	go run ./internal/testenv/cmd/verified -servers $(REPORT) < $(CACHE)/verified.json > $(CACHE)/verified.md && \
+	mv $(CACHE)/verified.md docs/verified.md; exit $$status
+
 .PHONY: bench
 bench: servers ## the whole program, into docs/benchmarks (BENCH_SCALE=5), then the Go benchmarks, into .cache/bench.txt
 	@mkdir -p $(CACHE) docs/benchmarks
