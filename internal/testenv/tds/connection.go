@@ -146,7 +146,7 @@ func (c *connection) admit(l wire.Login) (*session, error) {
 			wire.Message{Number: 18456, State: 1, Class: 14, Text: "Login failed for user '" + l.User + "'."})
 	}
 	size := l.PacketSize
-	if size < 512 || size > 16<<10 {
+	if size < wire.MinPacketSize || size > wire.MaxPacketSize {
 		size = wire.DefaultPacketSize
 	}
 	t := wire.NewTokens(c.out, false)

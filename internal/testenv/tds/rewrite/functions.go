@@ -81,7 +81,7 @@ func functions() map[string]function {
 		"ltrim":      {1, 1, textFunction("ltrim(%s, ' ')")},
 		"rtrim":      {1, 1, textFunction("rtrim(%s, ' ')")},
 		"trim":       {1, 1, textFunction("btrim(%s, ' ')")},
-		"quotename":  {1, 1, textFunction("('[' || replace(%s, ']', ']]') || ']')")},
+		"quotename":  {1, 1, quoteName},
 		"replace":    {3, 3, replace},
 		"substring":  {3, 3, substring},
 		"left": {2, 2, func(b *binder, a []typed) (typed, error) {
@@ -240,6 +240,17 @@ func textFunction(format string) func(*binder, []typed) (typed, error) {
 		a[0].sql = fmt.Sprintf(format, a[0].sql)
 		return a[0], nil
 	}
+}
+
+// quoteName quotes a name; SQL Server returns NULL for what is too long to be one.
+func quoteName(_ *binder, a []typed) (typed, error) {
+	if !a[0].typ.IsText() {
+		return a[0], refuse("QUOTENAME of %s", a[0].typ)
+	}
+	x := a[0].sql
+	a[0].sql = fmt.Sprintf("CASE WHEN tds.units(%s) <= 128 THEN '[' || replace(%s, ']', ']]') || ']' END", x, x)
+	a[0].typ.Kind, a[0].typ.Length, a[0].nullable = datatype.NVarChar, 258, true
+	return a[0], nil
 }
 
 func replace(_ *binder, a []typed) (typed, error) {

@@ -14,8 +14,6 @@ import (
 type queryUse struct {
 	// exists says that only the number of its rows counts.
 	exists bool
-	// keys replaces text by what equal texts have in common; only together with exists.
-	keys bool
 }
 
 // result is a translated query.
@@ -24,6 +22,8 @@ type result struct {
 	columns []Column
 	// items are the expressions, where the query is a single SELECT.
 	items []typed
+	// strengths say how strongly each column's collation holds.
+	strengths []strength
 }
 
 func (b *binder) query(q *tsql.Query, use queryUse) (result, error) {
@@ -137,12 +137,10 @@ func (b *binder) selectBody(s *tsql.Select, q *tsql.Query, use queryUse) (result
 			e.sql = "NULL::int4"
 			e.typ = datatype.Simple(datatype.Int)
 		}
-		if use.keys {
-			e.sql = groupKey(e)
-		}
 		list = append(list, e.sql)
 		keys = append(keys, groupKey(e))
 		r.columns = append(r.columns, Column{Name: e.name, Type: e.typ, Nullable: e.nullable})
+		r.strengths = append(r.strengths, e.strength)
 		items[i] = e
 	}
 	head := "SELECT "
@@ -368,13 +366,11 @@ func (b *binder) orderOutput(r result, q *tsql.Query) (result, error) {
 // setOp translates UNION, INTERSECT and EXCEPT. Rows are compared, except by UNION ALL, so text is replaced by its
 // key where nobody sees the rows, and refused elsewhere.
 func (b *binder) setOp(s *tsql.SetOp, use queryUse) (result, error) {
-	inner := use
-	inner.keys = use.keys || use.exists && s.Op != "UNION ALL"
-	l, err := b.body(s.L, inner)
+	l, err := b.body(s.L, use)
 	if err != nil {
 		return l, err
 	}
-	r, err := b.body(s.R, inner)
+	r, err := b.body(s.R, use)
 	if err != nil {
 		return r, err
 	}
@@ -387,22 +383,16 @@ func (b *binder) setOp(s *tsql.SetOp, use queryUse) (result, error) {
 	for i := range l.columns {
 		n := fmt.Sprintf(".c%d", i+1)
 		pair := []typed{
-			{sql: Ident(la) + n, typ: l.columns[i].Type, strength: implicit, nullable: l.columns[i].Nullable},
-			{sql: Ident(ra) + n, typ: r.columns[i].Type, strength: implicit, nullable: r.columns[i].Nullable},
+			{sql: Ident(la) + n, typ: l.columns[i].Type, strength: l.strengths[i], nullable: l.columns[i].Nullable},
+			{sql: Ident(ra) + n, typ: r.columns[i].Type, strength: r.strengths[i], nullable: r.columns[i].Nullable},
 		}
-		same := l.columns[i].Type == r.columns[i].Type
-		text := pair[0].typ.IsText() && pair[1].typ.IsText()
-		if text && !inner.keys && s.Op != "UNION ALL" {
-			return l, refuse("%s of text whose rows are seen", s.Op)
-		}
-		t := typed{typ: pair[0].typ, nullable: pair[0].nullable || pair[1].nullable}
-		if !same {
-			if t, err = b.unify(pair); err != nil {
-				return l, err
-			}
+		t, err := b.pair(pair, s.Op, use)
+		if err != nil {
+			return l, err
 		}
 		ls, rs = append(ls, pair[0].sql), append(rs, pair[1].sql)
 		out.columns = append(out.columns, Column{Name: l.columns[i].Name, Type: t.typ, Nullable: t.nullable})
+		out.strengths = append(out.strengths, t.strength)
 	}
 	names := func() string {
 		var parts []string
@@ -414,6 +404,37 @@ func (b *binder) setOp(s *tsql.SetOp, use queryUse) (result, error) {
 	out.sql = fmt.Sprintf("(SELECT %s FROM (%s) AS %s(%s)) %s (SELECT %s FROM (%s) AS %s(%s))",
 		strings.Join(ls, ", "), l.sql, Ident(la), names, s.Op, strings.Join(rs, ", "), r.sql, Ident(ra), names)
 	return out, nil
+}
+
+// pair unifies two columns that a set operation puts into one, and returns its type.
+func (b *binder) pair(pair []typed, op string, use queryUse) (typed, error) {
+	if pair[0].typ.IsText() && pair[1].typ.IsText() {
+		c, s, err := collate(pair[0], pair[1])
+		if err != nil {
+			return typed{}, err
+		}
+		t := typed{typ: stronger(pair[0].typ, pair[1].typ), strength: s, nullable: pair[0].nullable || pair[1].nullable}
+		t.typ.Collation = c
+		switch {
+		case op == "UNION ALL":
+		case !use.exists:
+			return typed{}, refuse("%s of text whose rows are seen", op)
+		default:
+			pair[0].sql, pair[1].sql = equalKey(pair[0].sql, c), equalKey(pair[1].sql, c)
+		}
+		return t, nil
+	}
+	if pair[0].typ.IsBinary() && pair[1].typ.IsBinary() && op != "UNION ALL" {
+		if !use.exists {
+			return typed{}, refuse("%s of binary values whose rows are seen", op)
+		}
+		pair[0].sql, pair[1].sql = binaryKey(pair[0].sql), binaryKey(pair[1].sql)
+		return typed{typ: stronger(pair[0].typ, pair[1].typ), nullable: pair[0].nullable || pair[1].nullable}, nil
+	}
+	if pair[0].typ == pair[1].typ {
+		return typed{typ: pair[0].typ, nullable: pair[0].nullable || pair[1].nullable}, nil
+	}
+	return b.unify(pair)
 }
 
 func (b *binder) body(x tsql.Body, use queryUse) (result, error) {

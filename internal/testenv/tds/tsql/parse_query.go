@@ -286,9 +286,10 @@ func (p *parser) tablePrimary() Table {
 }
 
 func (p *parser) tableRef() *TableRef {
+	start := p.peek()
 	t := &TableRef{Name: p.name()}
 	if p.sees("(") {
-		p.unexpected("a table, not a function,")
+		p.refuse(start, "a table is expected, not a function")
 	}
 	if p.accept("AS") {
 		t.Alias = p.identifier()

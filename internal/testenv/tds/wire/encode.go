@@ -33,7 +33,11 @@ func appendValue(b []byte, t datatype.Type, v datatype.Value) ([]byte, error) {
 		}
 		return binary.LittleEndian.AppendUint32(b, 0), nil
 	case t.IsText() || t.IsBinary():
-		if len(raw) > 8000 {
+		limit := t.Length
+		if t.IsUnicode() {
+			limit *= 2
+		}
+		if len(raw) > limit {
 			return b, fmt.Errorf("encode a value of type %s: it has %d bytes", t, len(raw))
 		}
 		b = binary.LittleEndian.AppendUint16(b, uint16(len(raw)))

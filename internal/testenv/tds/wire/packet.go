@@ -27,7 +27,10 @@ const (
 	headerSize = 8
 	// DefaultPacketSize is what both sides use until the login settles another.
 	DefaultPacketSize = 4096
-	maxPacketSize     = 32767
+	// MinPacketSize and MaxPacketSize limit what a login may ask for.
+	MinPacketSize = 512
+	MaxPacketSize = 16 << 10
+	maxPacketSize = 32767
 )
 
 // Bits of a packet's status.

@@ -29,6 +29,9 @@ type Call struct {
 	Params []Param
 }
 
+// mostParams is far above what SQL Server takes, which answers with an error of its own.
+const mostParams = 10_000
+
 // Bits of a parameter's status.
 const (
 	paramOutput  = 0x01
@@ -57,8 +60,8 @@ func (r *Reader) ReadCall() (Call, error) {
 		p.Type = info.Type
 		p.Value = r.Value(info)
 		c.Params = append(c.Params, p)
-		if len(c.Params) > 2102 {
-			r.fail("read a call: it has more than 2100 parameters")
+		if len(c.Params) > mostParams {
+			r.fail("read a call: it has more than %d parameters", mostParams)
 		}
 	}
 	return c, r.err

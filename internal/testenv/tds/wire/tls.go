@@ -61,7 +61,8 @@ func (h *handshakeConn) Write(b []byte) (int, error) {
 	if !h.wrapped {
 		return h.Conn.Write(b)
 	}
-	w := NewPacketWriter(h.Conn, KindPrelogin, DefaultPacketSize)
+	// The client may have room for the smallest packets alone; the login, which says so, is still to come.
+	w := NewPacketWriter(h.Conn, KindPrelogin, MinPacketSize)
 	if _, err := w.Write(b); err != nil {
 		return 0, err
 	}
