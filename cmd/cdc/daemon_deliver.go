@@ -115,6 +115,8 @@ func (d *delivery) end(name string) {
 	if w := d.running[name]; w != nil {
 		w.cl.close()
 	}
+	d.s.metrics.Sink.Up.WithLabelValues(name).Set(0)
+	d.s.metrics.Sink.BreakerOpen.WithLabelValues(name).Set(0)
 	delete(d.running, name)
 }
 

@@ -145,11 +145,13 @@ func (s *service) unlessPaused(ctx context.Context, run func(context.Context) er
 		}
 		s.metrics.Active.Set(1)
 		work, stop := context.WithCancel(ctx)
+		ended := false // by a pause, which may be over by now
 		var watch sync.WaitGroup
 		watch.Go(func() {
 			for {
 				paused, changed := s.pauses.daemon()
 				if paused {
+					ended = true
 					stop()
 					return
 				}
@@ -163,7 +165,7 @@ func (s *service) unlessPaused(ctx context.Context, run func(context.Context) er
 		err := run(work)
 		stop()
 		watch.Wait()
-		if paused, _ := s.pauses.daemon(); ctx.Err() != nil || err != nil && !errors.Is(err, context.Canceled) || !paused {
+		if ctx.Err() != nil || !ended || err != nil && !errors.Is(err, context.Canceled) {
 			return err
 		}
 		s.log.Info("paused: nothing is read, joined or delivered until cdc resume")

@@ -28,6 +28,11 @@ func (t *Tracker) Delivers(sink string, streams ...string) {
 	t.sinks[sink] = list
 	if len(list) == 0 {
 		delete(t.sinks, sink)
+		// What is not delivered has no lag and no retention.
+		m := t.Metrics.Sink
+		for _, gauge := range []*prometheus.GaugeVec{m.AppliedSeq, m.Lag, m.LagTransactions, m.Retention} {
+			gauge.DeleteLabelValues(sink)
+		}
 	}
 	t.signal()
 }
