@@ -1,0 +1,254 @@
+package clickhouse
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"strings"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// refuse notes a poison row and says what becomes of its key.
+func (a *apply) refuse(tg *target, key string, seq change.Seq, reason string) (flag int, err error) {
+	switch a.s.cfg.OnPoison {
+	case sinks.StopOnPoison:
+		return 0, &sinks.StopError{
+			What: fmt.Sprintf("table %s.%s refuses the row %s of %s (seq %d): %s", tg.database, tg.bare, key, tg.From, seq, reason),
+			Hint: "mend the row at the source, widen the column, or set on_poison: keep to go on without it",
+		}
+	case sinks.DeleteOnPoison:
+		flag = flagDelete
+	case sinks.KeepOnPoison:
+		flag = flagKeep
+	}
+	a.marks[mention{tg.From, key}] = &entry{seq: seq, reason: reason}
+	return flag, nil
+}
+
+// probe makes a table that checks what a table checks, and keeps nothing: rows that are refused are found by
+// halving without writing any. Finding k of n takes O(k log n) statements.
+func (a *apply) probe(ctx context.Context, p place) (string, error) {
+	name := quoteName(p.tg.database, a.s.scratchName("probe"))
+	a.s.litter = append(a.s.litter, name)
+	return name, a.s.exec(ctx, "create probe", fmt.Sprintf("CREATE TABLE %s AS %s ENGINE = Null COMMENT %s",
+		name, p.table, literal(scratchComment(a.st.name))), nil)
+}
+
+// refuseRows finds the rows for which a place refuses a block, and gives them the flag that this calls for.
+func (a *apply) refuseRows(ctx context.Context, p place, rows []row, cause error) error {
+	probe, err := a.probe(ctx, p)
+	if err != nil {
+		return err
+	}
+	q := p
+	q.table = probe
+	b, found := q.newBlock(), 0
+	var halve func(part []row) error
+	halve = func(part []row) error {
+		if err := a.encode(q, b, part, 0, &digest{}); err != nil || b.rows == 0 {
+			return err
+		}
+		err := a.s.insert(ctx, "probe", b, "")
+		switch {
+		case !isPoison(err):
+			return err
+		case len(part) == 1:
+			found++
+			return a.refuseRow(p.tg, &part[0], reasonOf(err))
+		}
+		mid := len(part) / 2
+		return errors.Join(halve(part[:mid]), halve(part[mid:]))
+	}
+	if err := halve(rows); err != nil {
+		return err
+	}
+	if found == 0 {
+		return noneAlone(p.table, cause)
+	}
+	return a.erase(ctx, p.tg, rows)
+}
+
+// refuseRow says what becomes of a row that the server refuses. Of a deletion it refuses the values that came
+// with it, not the deletion.
+func (a *apply) refuseRow(tg *target, r *row, reason string) (err error) {
+	if r.flag == flagDelete {
+		r.flag = flagErase
+		return nil
+	}
+	if r.flag, err = a.refuse(tg, tg.keyText(r), r.Seq, reason); r.flag == flagDelete {
+		r.flag = flagErase
+	}
+	return err
+}
+
+// erase has keys deleted by way of an inbox, with the values that the destination has.
+func (a *apply) erase(ctx context.Context, tg *target, rows []row) error {
+	var gone []row
+	for i := range rows {
+		if r := &rows[i]; r.flag == flagErase {
+			r.flag = flagKeep // for the block
+			key := make(change.Row, len(tg.key))
+			for j, k := range tg.key {
+				key[j] = r.Row[r.cols[k]]
+			}
+			gone = append(gone, tg.keyRow(key, r.Seq, flagDelete))
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	in, err := a.inbox(ctx, tg)
+	if err != nil {
+		return err
+	}
+	in.order++
+	return a.send(ctx, in.place(), "erase", gone, in.order)
+}
+
+func noneAlone(table string, cause error) error {
+	return &sinks.StopError{
+		What: fmt.Sprintf("table %s refuses a batch of which it takes every row alone", table), Err: cause,
+		Hint: "look for a materialized view over the table, and for a constraint over several rows",
+	}
+}
+
+// setAside finds the rows of a query for which a place refuses it, and puts their keys into the inbox with
+// what becomes of them.
+func (a *apply) setAside(ctx context.Context, in *inbox, query string, cause error) error {
+	tg := in.tg
+	probe, err := a.probe(ctx, tg.visible())
+	if err != nil {
+		return err
+	}
+	hash := fmt.Sprintf("cityHash64(toString(tuple(%s)))", list(tg.keyNames()))
+	type refused struct {
+		key    change.Row
+		reason string
+	}
+	var found []refused
+	var halve func(depth int, bits uint64) error
+	halve = func(depth int, bits uint64) error {
+		part := fmt.Sprintf("SELECT * FROM (%s) WHERE bitAnd(%s, %d) = %d", query, hash, uint64(1)<<depth-1, bits)
+		cols := list(tg.names())
+		err := a.s.exec(ctx, "probe", fmt.Sprintf("INSERT INTO %s (%s) %s", probe, cols, part), once())
+		if !isPoison(err) {
+			return err
+		}
+		keys, errKeys := a.keysOf(ctx, tg, part)
+		if errKeys != nil {
+			return errKeys
+		}
+		const deepest = 63
+		if len(keys) == 1 || depth == deepest {
+			for _, k := range keys {
+				found = append(found, refused{k, reasonOf(err)})
+			}
+			return nil
+		}
+		return errors.Join(halve(depth+1, bits), halve(depth+1, bits|1<<depth))
+	}
+	if err := halve(0, 0); err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return noneAlone(tg.name, cause)
+	}
+	rows := make([]row, len(found))
+	for i, f := range found {
+		flag, err := a.refuse(tg, sinks.FormatKey(f.key), a.b.To, f.reason)
+		if err != nil {
+			return err
+		}
+		rows[i] = tg.keyRow(f.key, a.b.To, flag)
+	}
+	in.order++
+	return a.send(ctx, in.place(), "aside", rows, in.order)
+}
+
+// keysOf reads the first keys of a query: two are enough to know that there are several.
+func (a *apply) keysOf(ctx context.Context, tg *target, query string) ([]change.Row, error) {
+	exprs := make([]string, len(tg.key))
+	for i, k := range tg.key {
+		exprs[i] = readText(&tg.columns[k])
+	}
+	var out []change.Row
+	err := a.s.query(ctx, fmt.Sprintf("SELECT %s FROM (%s) LIMIT 2", strings.Join(exprs, ", "), query), func(scan func(...any) error) error {
+		texts := make([]*string, len(tg.key))
+		into := make([]any, len(texts))
+		for i := range texts {
+			into[i] = &texts[i]
+		}
+		if err := scan(into...); err != nil {
+			return err
+		}
+		key := make(change.Row, len(texts))
+		for i, k := range tg.key {
+			var err error
+			if key[i], err = parseText(&tg.columns[k], texts[i]); err != nil {
+				return err
+			}
+		}
+		out = append(out, key)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read refused keys of %s: %w", tg.From, err)
+	}
+	return out, nil
+}
+
+// keyRow is a row of which only the key is known.
+func (tg *target) keyRow(key change.Row, seq change.Seq, flag int) row {
+	r := make(change.Row, len(tg.columns))
+	cols := make([]int, len(tg.columns))
+	for i := range r {
+		r[i], cols[i] = change.AbsentValue(), i
+	}
+	for i, k := range tg.key {
+		r[k] = key[i]
+	}
+	return row{Net: &sinks.Net{Row: r, Seq: seq, Key: change.KeyOf(key...)}, cols: cols, flag: flag}
+}
+
+var (
+	rowDetail = regexp.MustCompile(`(?s)\s*Column values:.*$`)
+	tableUUID = regexp.MustCompile(` for table \S+ \([0-9a-f-]+\)`)
+)
+
+// reasonOf is the server's message without the row that it quotes and the name of the probe.
+func reasonOf(err error) string {
+	var ex *ch.Exception
+	if !errors.As(err, &ex) {
+		return err.Error()
+	}
+	text := tableUUID.ReplaceAllString(rowDetail.ReplaceAllString(ex.Message, ""), "")
+	return fmt.Sprintf("%s (code %d)", text, ex.Code)
+}
+
+// digest names a set of keys in order.
+type digest struct {
+	keys []byte
+}
+
+func (d *digest) reset() { d.keys = d.keys[:0] }
+
+func (d *digest) add(k change.Key) {
+	d.keys = append(append(d.keys, k...), 0xff, byte(len(k)))
+}
+
+// text is "" of no keys.
+func (d *digest) text() string {
+	if len(d.keys) == 0 {
+		return ""
+	}
+	h := fnv.New128a()
+	h.Write(d.keys)
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,329 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+)
+
+// ensureTargets makes, takes over or refuses each target's table and view, and freezes tables of the stream
+// that are not delivered any more: when they come back they have missed something.
+func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
+	was := maps.Clone(st.states)
+	found := map[string]*relation{}
+	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
+		tg := st.targets[from]
+		rel, err := s.admit(ctx, st.name, tg)
+		if err != nil {
+			return err
+		}
+		found[from] = rel
+		if rel == nil || !tg.isOurs(rel, st.name) {
+			st.states[from] = sinks.TableState{Phase: sinks.Waiting}
+		} else if err := s.checkStage(ctx, st, from); err != nil {
+			return err
+		}
+		if tg.quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
+			return err
+		}
+	}
+	owned, err := s.owned(ctx, st.name)
+	if err != nil {
+		return err
+	}
+	st.staging.Freeze(sourcesOf(owned), st.mark, st.states)
+	// First it is written down that a table waits, then the table is made ours: between the two it would pass
+	// for one that follows the stream.
+	if !maps.Equal(was, st.states) {
+		st.version++
+		if err := s.store(ctx, "states", st.name, &st.ledger, 0, gone(was, st.states), ""); err != nil {
+			return err
+		}
+	}
+	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
+		if err := s.ensureTable(ctx, st.name, st.targets[from], found[from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone are the keys of old that now lacks.
+func gone(old, now map[string]sinks.TableState) []string {
+	var out []string
+	for _, t := range slices.Sorted(maps.Keys(old)) {
+		if _, ok := now[t]; !ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (tg *target) isOurs(r *relation, stream string) bool {
+	owner, from := r.owner()
+	return owner == stream && from == tg.From
+}
+
+// checkStage has a table wait for a new cover whose staging table somebody dropped.
+func (s *Sink) checkStage(ctx context.Context, st *stream, from string) error {
+	state := st.states[from]
+	if state.Phase != sinks.Staged && state.Phase != sinks.Held && state.Phase != sinks.Noting {
+		return nil
+	}
+	tg := st.targets[from]
+	rel, err := s.lookup(ctx, tg.database, tg.stageBare(state.Cover))
+	if err == nil && rel == nil {
+		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
+	}
+	return err
+}
+
+// admit looks the target's tables up and refuses what is not ours to write to. It changes nothing.
+func (s *Sink) admit(ctx context.Context, stream string, tg *target) (*relation, error) {
+	shown, err := s.lookup(ctx, tg.database, tg.To)
+	if err != nil {
+		return nil, err
+	}
+	if shown != nil && shown.engine != "View" {
+		return nil, &sinks.StopError{
+			What: fmt.Sprintf("%s.%s is a table, and was not made for %s of stream %s: adopt: true cannot turn it into a view", tg.database, tg.To, tg.From, stream),
+			Hint: "deliver to another name, or rename the table: the readers' view takes its name",
+		}
+	}
+	rel, err := s.lookup(ctx, tg.database, tg.bare)
+	if err != nil || rel == nil {
+		return nil, err
+	}
+	owner, from := rel.owner()
+	ours := tg.isOurs(rel, stream)
+	if !rel.replaces() {
+		return nil, &sinks.StopError{
+			What: fmt.Sprintf("%s.%s has the engine %s, not ReplacingMergeTree(%s, %s)", tg.database, tg.bare, rel.merge, colVersion, colFlag),
+			Hint: "deliver to another name, or rename the table; adopt: true takes only tables of that engine over",
+		}
+	}
+	var rows, newest uint64
+	if err := s.queryRow(ctx, fmt.Sprintf("SELECT count(), max(%s) FROM %s", colVersion, tg.name), &rows, &newest); err != nil {
+		return nil, fmt.Errorf("look into %s: %w", tg.name, err)
+	}
+	switch {
+	case ours || rows == 0:
+	case !tg.Adopt:
+		what := fmt.Sprintf("table %s.%s is not empty and was not made for %s of stream %s", tg.database, tg.bare, tg.From, stream)
+		if owner != "" {
+			what = fmt.Sprintf("table %s.%s belongs to %s of stream %s, not to %s of %s", tg.database, tg.bare, from, owner, tg.From, stream)
+		}
+		return nil, &sinks.StopError{What: what, Hint: "deliver to another name, or set adopt: true to make its rows equal to the source: rows that the source does not have are deleted"}
+	case newest >= uint64(time.Now().UnixMicro()):
+		return nil, &sinks.StopError{
+			What: fmt.Sprintf("table %s.%s has rows of version %d, above every number that a stream has now", tg.database, tg.bare, newest),
+			Hint: "its own rows would win over ours: copy them into a new table with a lower " + colVersion,
+		}
+	}
+	return rel, tg.checkKeys(rel)
+}
+
+// checkKeys refuses a table whose rows are replaced by something else than the key.
+func (tg *target) checkKeys(rel *relation) error {
+	have, want := slices.Sorted(slices.Values(rel.sorting)), slices.Sorted(slices.Values(tg.keyNames()))
+	if !slices.Equal(have, want) {
+		return &sinks.StopError{
+			What: fmt.Sprintf("table %s.%s is sorted by (%s), and the key of %s is (%s)", tg.database, tg.bare, strings.Join(rel.sorting, ", "), tg.table.ID, strings.Join(tg.keyNames(), ", ")),
+			Hint: fmt.Sprintf("drop table %s and view %s, or deliver to another name, and restart the sink: it is filled again", tg.name, tg.view),
+		}
+	}
+	return tg.checkPartition(rel)
+}
+
+// checkPartition refuses a partitioning that parts the versions of one key.
+func (tg *target) checkPartition(rel *relation) error {
+	for _, name := range rel.order {
+		if rel.columns[name].inPart && !slices.Contains(tg.keyNames(), name) {
+			return &sinks.StopError{
+				What: fmt.Sprintf("table %s.%s is partitioned by %s, which is no key column: versions of a row would lie in several partitions and never be merged", tg.database, tg.bare, name),
+				Hint: "partition by an expression over key columns only",
+			}
+		}
+	}
+	return nil
+}
+
+// ensureTable makes the table of versions and the readers' view, or brings them up to the shape.
+func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *relation) error {
+	comment := ownerComment("", stream, tg.From)
+	if rel == nil {
+		if err := s.exec(ctx, "create table", tg.createVersions(comment), nil); err != nil {
+			return err
+		}
+		var err error
+		if rel, err = s.lookup(ctx, tg.database, tg.bare); err != nil {
+			return err
+		}
+		if rel == nil {
+			return tg.gone()
+		}
+		if err := tg.checkPartition(rel); err != nil {
+			return s.undoCreate(ctx, tg, err)
+		}
+	}
+	if err := s.expand(ctx, tg, rel); err != nil {
+		return err
+	}
+	if !tg.isOurs(rel, stream) {
+		own := fmt.Sprintf("ALTER TABLE %s MODIFY COMMENT %s", tg.name, literal(ownerComment(rel.comment, stream, tg.From)))
+		if err := s.exec(ctx, "own table", own, nil); err != nil {
+			return err
+		}
+	}
+	return s.exec(ctx, "create view", tg.createView(comment), nil)
+}
+
+// undoCreate takes a table back that was made a moment ago and is of no use.
+func (s *Sink) undoCreate(ctx context.Context, tg *target, why error) error {
+	if err := s.drop(ctx, "drop table", tg.name); err != nil {
+		return err
+	}
+	return why
+}
+
+// expand brings an existing table up to the shape and binds the target to it: columns are added and widened,
+// and take NULL where the source does or has the column no more; nothing else changes. What would lose data
+// stops.
+func (s *Sink) expand(ctx context.Context, tg *target, rel *relation) error {
+	alter, err := tg.alterations(rel)
+	if err != nil {
+		return err
+	}
+	if len(alter) > 0 {
+		if err := s.exec(ctx, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", ")), nil); err != nil {
+			return err
+		}
+		if rel, err = s.lookup(ctx, tg.database, tg.bare); err != nil {
+			return err
+		}
+		if rel == nil {
+			return tg.gone()
+		}
+	}
+	tg.bind(rel)
+	return nil
+}
+
+func (tg *target) alterations(rel *relation) ([]string, error) {
+	var alter []string
+	for i, c := range tg.columns {
+		a, ok := rel.columns[c.name]
+		name := quoteName(c.name)
+		switch {
+		case !ok:
+			// Rows that are there have no value of it.
+			alter = append(alter, "ADD COLUMN "+name+" "+typeText(c.wanted, true))
+			continue
+		case !a.known:
+			return nil, tg.misfit(c, a)
+		}
+		want := a.form
+		switch fitOf(c.wanted, a.form) {
+		case refuses:
+			return nil, tg.misfit(c, a)
+		case widens:
+			want = c.wanted
+		case fits:
+		}
+		null := a.nullable || c.null
+		if want == a.form && null == a.nullable {
+			continue
+		}
+		if tg.table.IsKey(i) {
+			return nil, tg.misfit(c, a)
+		}
+		alter = append(alter, "MODIFY COLUMN "+name+" "+typeText(want, null))
+	}
+	return append(alter, tg.foreignColumns(rel)...), nil
+}
+
+func (tg *target) misfit(c column, a attribute) error {
+	return &sinks.StopError{
+		What: fmt.Sprintf("column %s of table %s.%s is %s, which cannot hold every %s of the source", c.name, tg.database, tg.bare, a.text, typeText(c.wanted, c.null)),
+		Hint: fmt.Sprintf("deliver to another table, or drop %s and %s and restart the sink: it is filled again (a column of the key cannot be altered)", tg.view, tg.name),
+	}
+}
+
+// foreignColumns sees to columns that the shape does not have.
+func (tg *target) foreignColumns(rel *relation) (alter []string) {
+	if _, ok := rel.columns[softColumn]; tg.Soft && !ok {
+		alter = append(alter, "ADD COLUMN "+softColumn+" Bool DEFAULT false")
+	}
+	for _, name := range rel.order {
+		a := rel.columns[name]
+		if tg.columnIndex(name) < 0 && !ours(name) && name != softColumn && a.known && !a.nullable && !a.inSort {
+			alter = append(alter, "MODIFY COLUMN "+quoteName(name)+" "+typeText(a.form, true))
+		}
+	}
+	return alter
+}
+
+// evolve follows a new shape of a delivered table. Every statement may be repeated.
+func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) error {
+	if shape.SameShape(tg.table) {
+		return nil
+	}
+	old := *tg
+	a.undo = append(a.undo, func() { *tg = old })
+	keys := tg.keyNames()
+	if err := tg.setShape(shape); err != nil {
+		return err
+	}
+	if !slices.Equal(keys, tg.keyNames()) {
+		return &sinks.StopError{
+			What: fmt.Sprintf("the key of %s changed from (%s) to (%s)", shape.ID, strings.Join(keys, ", "), strings.Join(tg.keyNames(), ", ")),
+			Hint: fmt.Sprintf("drop table %s and view %s, or deliver to another name, and restart the sink: it is filled again", tg.name, tg.view),
+		}
+	}
+	rel, err := a.s.lookup(ctx, tg.database, tg.bare)
+	if err != nil {
+		return err
+	}
+	if rel == nil {
+		return tg.gone()
+	}
+	if err := a.s.expand(ctx, tg, rel); err != nil {
+		return err
+	}
+	if err := a.s.exec(ctx, "create view", tg.createView(ownerComment("", a.st.name, tg.From)), nil); err != nil {
+		return err
+	}
+	if cover := a.cover(tg); cover != "" {
+		return a.expandStage(ctx, tg, cover)
+	}
+	return nil
+}
+
+// expandStage gives a staging table that is in use the columns and types that its table has now.
+func (a *apply) expandStage(ctx context.Context, tg *target, cover string) error {
+	rel, err := a.s.lookup(ctx, tg.database, tg.stageBare(cover))
+	if err != nil || rel == nil {
+		return err
+	}
+	var alter []string
+	for i := range tg.columns {
+		c := &tg.columns[i]
+		have, ok := rel.columns[c.name]
+		switch {
+		case !ok:
+			alter = append(alter, "ADD COLUMN "+quoteName(c.name)+" "+c.actual())
+		case have.form != c.form || have.nullable != c.nullable:
+			alter = append(alter, "MODIFY COLUMN "+quoteName(c.name)+" "+c.actual())
+		}
+	}
+	if len(alter) == 0 {
+		return nil
+	}
+	return a.s.exec(ctx, "alter staging", fmt.Sprintf("ALTER TABLE %s %s", tg.stage(cover), strings.Join(alter, ", ")), nil)
+}
