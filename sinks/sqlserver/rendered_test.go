@@ -34,7 +34,7 @@ func shapes(t testing.TB) map[string]*target {
 	words := &change.Table{ID: change.TableID{DB: "shop", Name: "words"}, Key: []int{0, 1}, Columns: []change.Column{
 		{Name: "word", Type: text(60)}, {Name: "bytes", Type: change.Type{Kind: change.Bytes, Name: "varbinary", Length: 16}},
 	}}
-	orders := &change.Table{ID: change.TableID{DB: "shop", Name: "order]s"}, Key: []int{0}, Columns: []change.Column{
+	orders := &change.Table{ID: change.TableID{DB: "shop", Name: "order lines"}, Key: []int{0}, Columns: []change.Column{
 		{Name: "Id", Type: change.Type{Kind: change.Uint, Name: "bigint", Unsigned: true}},
 		{Name: "Code", Type: text(20), Nullable: true}, {Name: "Amount", Type: money},
 	}}
@@ -42,7 +42,7 @@ func shapes(t testing.TB) map[string]*target {
 	for i, tg := range []sinks.Target{
 		{From: flat.ID.String(), Table: flat, To: "Flats", Soft: true},
 		{From: words.ID.String(), Table: words, To: "words"},
-		{From: orders.ID.String(), Table: orders, To: "order]s", Schema: "raw"},
+		{From: orders.ID.String(), Table: orders, To: "order lines", Schema: "raw"},
 	} {
 		made, err := newTarget(tg, "dbo", i)
 		if err != nil {

@@ -272,16 +272,19 @@ func (tg *target) createTable() string {
 	return createTableSQL.with("table", tg.name, "columns", strings.Join(append(defs, tg.keyConstraint()), columnSeparator))
 }
 
-// keyConstraint: NULL equals NULL in a unique constraint of SQL Server. A clustered index takes shorter keys.
+// keyConstraint: NULL equals NULL in a unique constraint of SQL Server. The rows are kept in the order of the key where
+// it is short enough for a clustered index.
 func (tg *target) keyConstraint() string {
-	kind, order := "PRIMARY KEY", "CLUSTERED"
-	if tg.nullableKey() {
+	kind := "PRIMARY KEY" // clustered, unless it says otherwise
+	switch wide := tg.keyWidth() > clusteredKey; {
+	case wide && tg.nullableKey():
 		kind = "UNIQUE"
+	case wide:
+		kind = "PRIMARY KEY NONCLUSTERED"
+	case tg.nullableKey():
+		kind = "UNIQUE CLUSTERED"
 	}
-	if tg.keyWidth() > clusteredKey {
-		order = "NONCLUSTERED"
-	}
-	return fmt.Sprintf("%s %s (%s)", kind, order, tg.list(tg.key, ""))
+	return fmt.Sprintf("%s (%s)", kind, tg.list(tg.key, ""))
 }
 
 // createStage is the DDL of the staging table. Its columns have the visible table's types, so that a value

@@ -1,1 +1,1 @@
-ALTER TABLE [raw].[order]]s] ADD [New] int NULL, [IsDeleted] bit NOT NULL DEFAULT 0;
+ALTER TABLE [raw].[order lines] ADD [New] int NULL, [IsDeleted] bit NOT NULL DEFAULT 0;

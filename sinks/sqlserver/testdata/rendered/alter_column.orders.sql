@@ -1,1 +1,1 @@
-ALTER TABLE [raw].[order]]s] ALTER COLUMN [Name] nvarchar(90) COLLATE Latin1_General_100_BIN2 NULL;
+ALTER TABLE [raw].[order lines] ALTER COLUMN [Name] nvarchar(90) COLLATE Latin1_General_100_BIN2 NULL;

@@ -1,1 +1,1 @@
-CREATE INDEX [cdc_noted] ON [raw].[cdc_stage_order]]s] ([Id]);
+CREATE INDEX [cdc_noted] ON [raw].[cdc_stage_order lines] ([Id]);

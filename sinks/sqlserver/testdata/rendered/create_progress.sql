@@ -13,5 +13,5 @@ CREATE TABLE [dbo].[cdc_progress] (
     [format_version] int NOT NULL,
     [stage] nvarchar(20) COLLATE Latin1_General_100_BIN2 NOT NULL DEFAULT N'',
     [begun] bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY CLUSTERED ([stream], [table_name])
+    PRIMARY KEY ([stream], [table_name])
 );

@@ -1,6 +1,6 @@
-CREATE TABLE [raw].[cdc_stage_order]]s] (
+CREATE TABLE [raw].[cdc_stage_order lines] (
     [Id] decimal(20,0) NOT NULL,
     [Code] nvarchar(40) NULL,
     [Amount] decimal(10,2) NULL,
-    PRIMARY KEY CLUSTERED ([Id])
+    PRIMARY KEY ([Id])
 );

@@ -1,6 +1,6 @@
-CREATE TABLE [raw].[order]]s] (
+CREATE TABLE [raw].[order lines] (
     [Id] decimal(20,0) NOT NULL,
     [Code] nvarchar(40) NULL,
     [Amount] decimal(10,2) NOT NULL,
-    PRIMARY KEY CLUSTERED ([Id])
+    PRIMARY KEY ([Id])
 );

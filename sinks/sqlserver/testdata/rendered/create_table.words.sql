@@ -1,5 +1,5 @@
 CREATE TABLE [dbo].[words] (
     [word] nvarchar(120) COLLATE Latin1_General_100_BIN2 NOT NULL,
     [bytes] varbinary(16) NOT NULL,
-    PRIMARY KEY CLUSTERED ([word], [bytes])
+    PRIMARY KEY ([word], [bytes])
 );

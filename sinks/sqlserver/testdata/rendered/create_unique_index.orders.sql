@@ -1,1 +1,1 @@
-CREATE UNIQUE INDEX [cdc_key_0] ON [raw].[order]]s] ([Id]);
+CREATE UNIQUE INDEX [cdc_key_0] ON [raw].[order lines] ([Id]);

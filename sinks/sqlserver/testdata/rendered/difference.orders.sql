@@ -1,4 +1,4 @@
 INSERT INTO [#cdc_stage_in_2] ([Id], [Code], [Amount], [cdc_op], [cdc_ord], [cdc_seq])
 SELECT s.[Id], s.[Code], s.[Amount], 1, @first + ROW_NUMBER() OVER (ORDER BY s.[Id]) - 1, @seq
-FROM [raw].[cdc_stage_order]]s] AS s
-WHERE NOT EXISTS (SELECT 1 FROM [raw].[order]]s] AS t WHERE t.[Id] = s.[Id] AND EXISTS (SELECT t.[Code] COLLATE Latin1_General_100_BIN2, DATALENGTH(t.[Code]), t.[Amount] INTERSECT SELECT s.[Code] COLLATE Latin1_General_100_BIN2, DATALENGTH(s.[Code]), s.[Amount]));
+FROM [raw].[cdc_stage_order lines] AS s
+WHERE NOT EXISTS (SELECT 1 FROM [raw].[order lines] AS t WHERE t.[Id] = s.[Id] AND EXISTS (SELECT t.[Code] COLLATE Latin1_General_100_BIN2, DATALENGTH(t.[Code]), t.[Amount] INTERSECT SELECT s.[Code] COLLATE Latin1_General_100_BIN2, DATALENGTH(s.[Code]), s.[Amount]));

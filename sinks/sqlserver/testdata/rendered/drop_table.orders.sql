@@ -1,1 +1,1 @@
-DROP TABLE IF EXISTS [raw].[cdc_stage_order]]s];
+DROP TABLE IF EXISTS [raw].[cdc_stage_order lines];

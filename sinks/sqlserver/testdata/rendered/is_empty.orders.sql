@@ -1,2 +1,2 @@
 SELECT COUNT(*) AS [rows]
-FROM (SELECT TOP (1) 1 AS [one] FROM [raw].[order]]s]) AS t;
+FROM (SELECT TOP (1) 1 AS [one] FROM [raw].[order lines]) AS t;

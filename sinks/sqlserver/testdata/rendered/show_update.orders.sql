@@ -1,6 +1,6 @@
 UPDATE t
 SET [Code] = s.[Code],
     [Amount] = s.[Amount]
-FROM [raw].[order]]s] AS t
-INNER JOIN [raw].[cdc_stage_order]]s] AS s ON t.[Id] = s.[Id]
+FROM [raw].[order lines] AS t
+INNER JOIN [raw].[cdc_stage_order lines] AS s ON t.[Id] = s.[Id]
 WHERE 1 = 1 AND NOT (EXISTS (SELECT t.[Code] COLLATE Latin1_General_100_BIN2, DATALENGTH(t.[Code]), t.[Amount] INTERSECT SELECT s.[Code] COLLATE Latin1_General_100_BIN2, DATALENGTH(s.[Code]), s.[Amount]));
