@@ -17,7 +17,8 @@ import (
 type bulkTarget struct {
 	table   *rewrite.Table
 	columns []rewrite.Column
-	lock    bool
+	// lock asks for a lock on the table, keepNulls says that NULL is no call for a default.
+	lock, keepNulls bool
 }
 
 // announceBulk checks the target of a bulk load; its rows come in the next message.
@@ -32,6 +33,7 @@ func (s *session) announceBulk(ctx context.Context, x *tsql.InsertBulk) error {
 	b := &bulkTarget{table: t}
 	for _, o := range x.Options {
 		b.lock = b.lock || o == "TABLOCK"
+		b.keepNulls = b.keepNulls || o == "KEEP_NULLS"
 	}
 	for _, def := range x.Columns {
 		found := false
@@ -184,7 +186,11 @@ func (r *bulkRows) next() error {
 			if i > 0 {
 				r.buf = append(r.buf, '\t')
 			}
-			if v, err = fits(v, r.target.columns[i], i+1); err != nil {
+			c := r.target.columns[i]
+			if v.Null && c.Filled && !r.target.keepNulls {
+				return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement a bulk load without KEEP_NULLS that leaves column " + c.Name + " to its default"}
+			}
+			if v, err = fits(v, c, i+1); err != nil {
 				return err
 			}
 			r.buf = appendCopy(r.buf, v)

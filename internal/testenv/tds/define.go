@@ -23,8 +23,7 @@ func (s *session) define(ctx context.Context, x tsql.Statement) error {
 	case *tsql.DropView:
 		return s.dropRelations(ctx, x.Names, x.IfExists, "VIEW")
 	case *tsql.CreateIndex:
-		sql, err := s.translator().CreateIndex(ctx, x)
-		return s.script(ctx, sql, err)
+		return s.createIndex(ctx, x)
 	case *tsql.DropIndex:
 		sql, err := s.translator().DropIndex(ctx, x)
 		return s.script(ctx, sql, err)
@@ -130,6 +129,15 @@ func (s *session) alterTable(ctx context.Context, x *tsql.AlterTable) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(x.AddConstraints, func(k tsql.Constraint) bool { return k.Primary }) {
+		keys, err := s.rows(ctx, "SELECT 1 FROM tds.indexes WHERE indrelid = $1::oid AND kind = 'primary'", []datatype.Value{datatype.Of(fmt.Sprint(uint32(table.ID)))})
+		if err != nil {
+			return err
+		}
+		if len(keys) > 0 {
+			return &rewrite.Error{Number: 1779, Text: fmt.Sprintf("Table '%s' already has a primary key defined on it.", table.Title)}
+		}
+	}
 	touched := x.DropColumns
 	if x.AlterColumn != nil && before != nil && needsRebuild(before, x.AlterColumn) {
 		touched = append(touched, x.AlterColumn.Name)
@@ -170,6 +178,30 @@ JOIN "tds/sys".columns c ON c.object_id = k.object_id AND c.column_id = k.column
 		return "", err
 	}
 	return rows[0][0].Text, nil
+}
+
+// createIndex makes an index, unless the table has one of that name, or a clustered one already.
+func (s *session) createIndex(ctx context.Context, x *tsql.CreateIndex) error {
+	sql, err := s.translator().CreateIndex(ctx, x)
+	if err != nil {
+		return err
+	}
+	t, err := (&catalog{s}).Table(ctx, x.Table)
+	if err != nil {
+		return err
+	}
+	rows, err := s.rows(ctx, "SELECT name, clustered FROM tds.indexes WHERE indrelid = $1::oid AND (lower(name) = lower($2) OR clustered AND $3::boolean)",
+		[]datatype.Value{datatype.Of(fmt.Sprint(uint32(t.ID))), datatype.Of(x.Name), datatype.Of(fmt.Sprint(x.Clustered))})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if strings.EqualFold(r[0].Text, x.Name) {
+			return &rewrite.Error{Number: 1913, Text: fmt.Sprintf("The operation failed because an index or statistics with name '%s' already exists on table '%s'.", x.Name, t.Title)}
+		}
+		return &rewrite.Error{Number: 1902, Text: fmt.Sprintf("Cannot create more than one clustered index on table '%s'. Drop the existing clustered index '%s' before creating another.", t.Title, r[0].Text)}
+	}
+	return s.script(ctx, sql, nil)
 }
 
 // dropConstraints removes keys and checks by their names.

@@ -75,7 +75,11 @@ func (s *session) condition(ctx context.Context, x tsql.Expr) (bool, error) {
 // value evaluates, so that an error in it undoes nothing but itself.
 func (s *session) value(ctx context.Context, q rewrite.Query) (v datatype.Value, err error) {
 	if s.tx.doomed {
-		return v, &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement expressions in a transaction that cannot be committed"}
+		// PostgreSQL's transaction was ended with the error, and what it had done can no longer be seen.
+		if q.Reads {
+			return v, &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement reading in a transaction that cannot be committed"}
+		}
+		return s.evaluate(ctx, q)
 	}
 	err = s.atomically(ctx, false, func() error {
 		v, err = s.evaluate(ctx, q)
@@ -108,7 +112,8 @@ func (c caughtError) Error() string { return c.cause.Error() }
 
 // caught dooms the transaction where the error asks for it, and hands the error to the CATCH block.
 func (s *session) caught(_ context.Context, e *rewrite.Error) error {
-	if s.tx.count > 0 && !s.tx.doomed && (s.options.xactAbort || endsTransaction(e)) {
+	// What RAISERROR raises never ends a transaction.
+	if s.tx.count > 0 && !s.tx.doomed && e.Number != 50000 && (s.options.xactAbort || endsTransaction(e)) {
 		if err := s.command(s.c.life, "ROLLBACK"); err != nil {
 			return err
 		}
@@ -198,8 +203,7 @@ func (s *session) literal(ctx context.Context, x tsql.Expr, t datatype.Type) (da
 	if err != nil {
 		return datatype.Value{}, err
 	}
-	// Constants can be had while the transaction is doomed: PostgreSQL's was ended.
-	v, err := s.evaluate(ctx, q)
+	v, err := s.value(ctx, q)
 	v.Text = datatype.Load(v.Text)
 	return v, err
 }

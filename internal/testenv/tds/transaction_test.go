@@ -49,6 +49,7 @@ func TestTransactions(t *testing.T) {
 		"no database inside":     {[]string{"BEGIN TRAN", "CREATE DATABASE x"}, []int32{0, 226}, 1, 1},
 		"caught":                 {[]string{"BEGIN TRY INSERT INTO dbo.T VALUES (1) END TRY BEGIN CATCH INSERT INTO dbo.T VALUES (ERROR_NUMBER()) END CATCH"}, []int32{0}, 2, 0},
 		"caught and doomed":      {[]string{"SET XACT_ABORT ON", "BEGIN TRAN; BEGIN TRY INSERT INTO dbo.T VALUES (1) END TRY BEGIN CATCH INSERT INTO dbo.T VALUES (9) END CATCH"}, []int32{0, 3930}, 1, 0},
+		"caught and rolled back": {[]string{"SET XACT_ABORT ON", "BEGIN TRAN; BEGIN TRY INSERT INTO dbo.T VALUES (1) END TRY BEGIN CATCH IF XACT_STATE() = -1 ROLLBACK; INSERT INTO dbo.T VALUES (ERROR_NUMBER()) END CATCH"}, []int32{0, 0}, 2, 0},
 		"caught and thrown":      {[]string{"BEGIN TRY INSERT INTO dbo.T VALUES (1) END TRY BEGIN CATCH THROW; END CATCH; INSERT INTO dbo.T VALUES (2)"}, []int32{2627}, 1, 0},
 		"rowcount decides":       {[]string{"UPDATE dbo.T SET Id = 5 WHERE Id = 4; IF @@ROWCOUNT = 0 INSERT INTO dbo.T VALUES (5);"}, []int32{0}, 2, 0},
 		"rowcount decides not":   {[]string{"UPDATE dbo.T SET Id = 5 WHERE Id = 1; IF @@ROWCOUNT = 0 INSERT INTO dbo.T VALUES (6);"}, []int32{0}, 1, 0},

@@ -54,7 +54,7 @@ func (t *Translator) Select(ctx context.Context, q *tsql.Query) (Query, []string
 func (t *Translator) Condition(ctx context.Context, x tsql.Expr) (Query, error) {
 	b := t.binder(ctx)
 	p, err := b.predicate(x)
-	return Query{SQL: fmt.Sprintf("SELECT COALESCE(%s, false)::int4", p), Params: b.params, Columns: []Column{{Type: datatype.Simple(datatype.Int)}}}, err
+	return Query{SQL: fmt.Sprintf("SELECT COALESCE(%s, false)::int4", p), Params: b.params, Reads: b.reads, Columns: []Column{{Type: datatype.Simple(datatype.Int)}}}, err
 }
 
 // Value translates an expression to a query of one value of type to.
@@ -66,7 +66,7 @@ func (t *Translator) Value(ctx context.Context, x tsql.Expr, to datatype.Type) (
 	}
 	// Assigning to a variable cuts text silently, as CAST does.
 	e, err = b.convert(e, to, casting)
-	return Query{SQL: "SELECT " + e.sql, Params: b.params, Columns: []Column{{Type: to, Nullable: true}}}, err
+	return Query{SQL: "SELECT " + e.sql, Params: b.params, Reads: b.reads, Columns: []Column{{Type: to, Nullable: true}}}, err
 }
 
 // target finds the table that a statement changes.

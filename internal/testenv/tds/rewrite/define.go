@@ -173,11 +173,9 @@ func (t *Translator) columnDef(ctx context.Context, table *Table, c tsql.ColumnD
 		if e, err = b.convert(e, c.Type, assigning); err != nil {
 			return "", err
 		}
-		name := c.DefaultName
-		if name == "" {
-			name = "DF_" + table.Name + "_" + c.Name
+		if c.DefaultName != "" {
+			return "", refuse("a name for a default (%s), which PostgreSQL has no place for", c.DefaultName)
 		}
-		_ = name // PostgreSQL's defaults have no names
 		def += " DEFAULT " + e.sql
 	}
 	return def, nil
@@ -186,7 +184,12 @@ func (t *Translator) columnDef(ctx context.Context, table *Table, c tsql.ColumnD
 // constraints translates keys and checks of a table.
 func (t *Translator) constraints(ctx context.Context, table *Table, all []tsql.Constraint) ([]string, error) {
 	var out []string
+	primary := false
 	for i, k := range all {
+		if k.Primary && primary {
+			return nil, fail(8110, "Cannot add multiple PRIMARY KEY constraints to table '%s'.", table.Name)
+		}
+		primary = primary || k.Primary
 		if k.Check != nil {
 			s, err := t.check(ctx, table, k, i)
 			if err != nil {

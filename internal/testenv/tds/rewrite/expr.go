@@ -166,17 +166,6 @@ func (b *binder) systemVariable(name string) (typed, error) {
 		return integer(int64(b.State.TranCount), datatype.Int)
 	case "spid":
 		return integer(int64(b.State.SPID), datatype.SmallInt)
-	case "error":
-		if b.State.Error == nil {
-			return integer(0, datatype.Int)
-		}
-		return integer(int64(b.State.Error.Number), datatype.Int)
-	case "identity":
-		t := datatype.Type{Kind: datatype.Decimal, Precision: 38}
-		if b.State.Identity.Null || b.State.Identity.Text == "" {
-			return typed{sql: "NULL::numeric", typ: t, nullable: true}, nil
-		}
-		return typed{sql: b.State.Identity.Text + "::numeric", typ: t}, nil
 	case "version":
 		return typed{sql: Literal(Version), typ: datatype.NVar(300)}, nil
 	}

@@ -93,7 +93,6 @@ func functions() map[string]function {
 		"sysdatetime":       {0, 0, constant("(statement_timestamp() AT TIME ZONE 'UTC')", datatype.Type{Kind: datatype.DateTime2, Scale: 7})},
 		"sysdatetimeoffset": {0, 0, constant("statement_timestamp()", datatype.Type{Kind: datatype.DateTimeOffset, Scale: 7})},
 		"newid":             {0, 0, constant("gen_random_uuid()", datatype.Simple(datatype.UniqueIdentifier))},
-		"datediff_big":      {3, 3, func(*binder, []typed) (typed, error) { return typed{}, refuse("the function DATEDIFF_BIG") }},
 	}
 }
 

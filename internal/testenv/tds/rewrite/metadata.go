@@ -82,9 +82,6 @@ func (b *binder) metadata(x *tsql.Call) (typed, bool, error) {
 		return typed{sql: fmt.Sprintf("(%d)::int2", b.State.XactState), typ: datatype.Simple(datatype.SmallInt)}, true, nil
 	case "error_number", "error_message", "error_severity":
 		return b.errorFunction(x.Name)
-	case "scope_identity":
-		e, err := b.systemVariable("identity")
-		return e, true, err
 	case "serverproperty":
 		return b.serverProperty(x)
 	case "has_perms_by_name":

@@ -66,10 +66,8 @@ type State struct {
 	SPID      int
 	Database  string
 	Login     string
-	// Nothing, while no error is being handled.
+	// Error is the one that a CATCH block handles, nil outside of one.
 	Error *Error
-	// Identity is the last identity value, as SCOPE_IDENTITY returns it.
-	Identity datatype.Value
 }
 
 // Translator turns statements into PostgreSQL's SQL. It serves one statement at a time.
@@ -87,6 +85,8 @@ type Query struct {
 	Columns []Column
 	// Locks are statements to run before, in the same transaction.
 	Locks []string
+	// Reads says that the query reads a table.
+	Reads bool
 }
 
 // binder translates one statement.
@@ -98,6 +98,7 @@ type binder struct {
 	scope  *scope
 	ctes   []*cte
 	locks  []string
+	reads  bool
 	alias  int
 	// groups is set while a grouped select's items are translated.
 	groups *groups
@@ -185,6 +186,7 @@ func (s *source) answers(name tsql.Name) bool {
 
 // table looks a table up and fails if there is none.
 func (b *binder) table(name tsql.Name) (*Table, error) {
+	b.reads = true
 	t, err := b.Catalog.Table(b.ctx, name)
 	if err != nil {
 		return nil, err

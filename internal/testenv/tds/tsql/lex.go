@@ -161,11 +161,16 @@ func (l *lexer) next() (token, error) {
 			return t, l.fail("@", "a variable needs a name")
 		}
 		return t, nil
-	case c == '#' || c == '_' || c >= utf8.RuneSelf || unicode.IsLetter(rune(c)):
+	case c == '#' || c == '_' || startsWithLetter(rest):
 		t.kind, t.text = wordToken, l.word(0)
 		return t, nil
 	}
 	return l.symbol(t)
+}
+
+func startsWithLetter(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return unicode.IsLetter(r)
 }
 
 // word reads the letters of a name, the first skip bytes unseen.

@@ -331,8 +331,8 @@ func (p *parser) alterDatabase() Statement {
 		p.refuse(t, "the option is not one that the double implements")
 	}
 	a.Value = p.onOff()
-	if p.accept("WITH") {
-		p.expect("ROLLBACK", "IMMEDIATE")
+	if p.sees("WITH") {
+		p.unexpected("the end of the statement")
 	}
 	return a
 }

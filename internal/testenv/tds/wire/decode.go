@@ -229,7 +229,7 @@ func timeText(t datatype.Type, b []byte) (string, error) {
 		if offset != 0 {
 			return "", fmt.Errorf("read a value of type %s: its offset is %d minutes, and the double keeps offset 0 alone", t, offset)
 		}
-		layout = "2006-01-02 15:04:05.9999999+00:00"
+		layout = "2006-01-02 15:04:05.9999999+00"
 	}
 	if nanos%1000 != 0 {
 		return "", fmt.Errorf("read a value of type %s: it has a seventh fractional digit, and the double keeps microseconds", t)
