@@ -3,13 +3,17 @@
 // A server comes from the first of these that works:
 //
 //  1. an address in the environment (CDC_TEST_MARIADB, CDC_TEST_MYSQL,
-//     CDC_TEST_POSTGRES, CDC_TEST_KAFKA, CDC_TEST_CLICKHOUSE);
+//     CDC_TEST_POSTGRES, CDC_TEST_KAFKA, CDC_TEST_CLICKHOUSE,
+//     CDC_TEST_SQLSERVER);
 //  2. a program that is already on the machine;
 //  3. Debian packages (Maven artifacts for Kafka), downloaded and unpacked
 //     into the cache folder: nothing is installed and no service is started;
 //     (npm for MySQL 5.7 and for the engine of ClickHouse; that also from the
 //     archive that CDC_TEST_CLICKHOUSE_ARCHIVE names);
 //  4. a container, where Docker answers.
+//
+// SQL Server is not to be had that way: without an address it is the double of
+// package tds, inside the process, over a PostgreSQL server from these sources.
 //
 // If none does, the error is a [MissingError] that lists what to install.
 //

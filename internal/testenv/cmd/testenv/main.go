@@ -6,7 +6,8 @@
 //	testenv report FILE             print a report of servers as a table
 //	testenv sweep                   remove what killed processes left behind
 //
-// KINDS is a comma list of mariadb, mysql, mysql57, postgres, kafka and clickhouse.
+// KINDS is a comma list of mariadb, mysql, mysql57, postgres, kafka, clickhouse
+// and sqlserver.
 package main
 
 import (

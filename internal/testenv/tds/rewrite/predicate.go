@@ -118,8 +118,8 @@ func (b *binder) meet(l, r typed) (typed, typed, error) {
 	if t.IsBinary() && l.typ.IsBinary() && r.typ.IsBinary() {
 		return l, r, nil
 	}
-	if t.IsNumber() && t.Kind == datatype.Decimal && l.typ.IsNumber() && r.typ.IsNumber() {
-		// PostgreSQL compares numbers exactly, whatever their types.
+	if t.IsNumber() && t.Kind <= datatype.Decimal && l.typ.IsNumber() && r.typ.IsNumber() {
+		// PostgreSQL compares numbers exactly, whatever their types; a cast would keep it from using an index.
 		return l, r, nil
 	}
 	l2, err := b.convert(l, t, casting)
