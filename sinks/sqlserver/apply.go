@@ -316,7 +316,7 @@ func (a *apply) rows(ctx context.Context, in *inbox, p place) error {
 	if in.rows == 0 {
 		return nil
 	}
-	w := work{place: p, source: in.tg.inbox, inbox: true}
+	w := work{place: p, source: in.tg.inbox, inbox: true, removals: in.removals}
 	if a.careful {
 		return a.findAndApply(ctx, w, in)
 	}

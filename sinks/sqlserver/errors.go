@@ -39,7 +39,7 @@ func classify(doing string, err error) error {
 			return &sinks.RetryError{Reason: reason, Alarm: alarm, Err: wrapped}
 		}
 	}
-	return &sinks.StopError{What: doing, Err: err, Hint: hintFor(server), Access: slices.ContainsFunc(server, isAccess)}
+	return &sinks.StopError{What: doing, Err: err, Hint: hintFor(server), Access: isAccess(server)}
 }
 
 // numbers returns the errors that the server sent, the first first: what follows it says what became of the
@@ -128,13 +128,19 @@ func isEnded(err error) bool {
 
 func isDuplicate(n int32) bool { return n == 2627 || n == 2601 }
 
-// isAccess tells that the credentials were refused.
-func isAccess(e mssql.Error) bool {
-	switch e.Number {
-	case 18452, 18456, 18461, 18470, 18486, 18487, 18488:
-		return true
+// isAccess tells that the credentials were refused. A login to a database that is not there ends with the same error,
+// behind one that says so.
+func isAccess(all []mssql.Error) bool {
+	refused := false
+	for _, e := range all {
+		switch e.Number {
+		case 18452, 18456, 18461, 18470, 18486, 18487, 18488:
+			refused = true
+		case 4060, 911:
+			return false
+		}
 	}
-	return false
+	return refused
 }
 
 // isBroken reports whether the connection cannot be used again. An error that is neither the server's nor the

@@ -14,7 +14,9 @@ type inbox struct {
 	tg   *target
 	made bool // by this transaction
 	rows int  // sent; less may be left after settle
-	runs int
+	// removals says that rows with opDelete may be among them.
+	removals bool
+	runs     int
 	// last is the highest key sent; overlap says that a later run may have repeated a key of an earlier one.
 	last    change.Key
 	overlap bool
@@ -83,6 +85,7 @@ func (l *loader) put(op int, seq change.Seq, key any) error {
 		return err
 	}
 	l.in.rows++
+	l.in.removals = l.in.removals || op == opDelete
 	return nil
 }
 

@@ -46,6 +46,7 @@ func (a *apply) refuse(tg *target, key string, seq change.Seq, reason string) (o
 // tries again, until the rest is taken. Finding k of n takes O(k log n) statements.
 func (a *apply) findAndApply(ctx context.Context, w work, in *inbox) error {
 	for {
+		w.removals = in.removals
 		failed, err := a.try(ctx, w.statements(""))
 		if err != nil || failed < 0 {
 			return err
@@ -187,6 +188,7 @@ func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
 	if was == opDelete {
 		op = opKeep // it is the deletion that is refused: trying it again would not end
 	}
+	in.removals = in.removals || op == opDelete
 	_, err = a.s.exec(ctx, "set aside", setAsideSQL.with("inbox", tg.inbox), sql.Named("op", int64(op)), ord)
 	return err
 }

@@ -102,10 +102,10 @@ func ofTarget(t testing.TB, tg *target) map[string]string {
 		"show_remove":      p.removeWhere(p.unmatched(tg.stage, everyRow) + " AND " + p.unmatched(tg.inbox, op(opKeep))),
 		"sweep":            p.removeWhere(p.unmatched(tg.stage, everyRow)),
 	}
-	for _, st := range (work{place: p, source: tg.inbox, inbox: true}).statements("") {
+	for _, st := range (work{place: p, source: tg.inbox, inbox: true, removals: true}).statements("") {
 		out["apply_"+strings.ReplaceAll(st.step, " ", "_")] = st.sql
 	}
-	for _, st := range (work{place: p, source: tg.inbox, inbox: true}).statements(ofRange) {
+	for _, st := range (work{place: p, source: tg.inbox, inbox: true, removals: true}).statements(ofRange) {
 		out["probe_"+strings.ReplaceAll(st.step, " ", "_")] = st.sql
 	}
 	for _, st := range (work{place: p, source: tg.stage}).statements("") {

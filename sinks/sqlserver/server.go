@@ -36,6 +36,35 @@ func (s *Sink) checkServer(ctx context.Context) error {
 	return nil
 }
 
+// rights are what a user may do, as HAS_PERMS_BY_NAME tells: not valid when there is no such schema.
+type rights struct {
+	user          string
+	create        sql.NullInt64
+	alter         sql.NullInt64
+	sel, ins, upd sql.NullInt64
+	del           sql.NullInt64
+}
+
+// grants are the statements that give the user what it lacks in a schema.
+func (r rights) grants(schema string) string {
+	var lines, lacks []string
+	if r.create.Int64 != 1 {
+		lines = append(lines, fmt.Sprintf("GRANT CREATE TABLE TO %s", ident(r.user)))
+	}
+	for _, w := range [...]struct {
+		name string
+		has  sql.NullInt64
+	}{{"SELECT", r.sel}, {"INSERT", r.ins}, {"UPDATE", r.upd}, {"DELETE", r.del}, {"ALTER", r.alter}} {
+		if w.has.Int64 != 1 {
+			lacks = append(lacks, w.name)
+		}
+	}
+	if len(lacks) > 0 {
+		lines = append(lines, fmt.Sprintf("GRANT %s ON SCHEMA::%s TO %s", strings.Join(lacks, ", "), ident(schema), ident(r.user)))
+	}
+	return strings.Join(lines, "; ")
+}
+
 // checkRights names the grants that are missing, for every schema that is delivered to.
 func (s *Sink) checkRights(ctx context.Context, st *stream) error {
 	schemas := map[string]bool{s.cfg.Schema: true}
@@ -43,37 +72,21 @@ func (s *Sink) checkRights(ctx context.Context, st *stream) error {
 		schemas[tg.schema] = true
 	}
 	for _, schema := range slices.Sorted(maps.Keys(schemas)) {
-		var create, alter, sel, ins, upd, del sql.NullInt64
-		var user string
-		_, err := s.session.one(ctx, grantsSQL.with(), []any{sql.Named("schema", ident(schema))}, &create, &alter, &sel, &ins, &upd, &del, &user)
+		var r rights
+		_, err := s.session.one(ctx, grantsSQL.with(), []any{sql.Named("schema", ident(schema))},
+			&r.create, &r.alter, &r.sel, &r.ins, &r.upd, &r.del, &r.user)
 		if err != nil {
 			return fmt.Errorf("read the rights of the user: %w", err)
 		}
-		if !alter.Valid {
+		if !r.alter.Valid {
 			return &sinks.StopError{
 				What: fmt.Sprintf("database %s has no schema %s", s.cfg.Database, schema),
-				Hint: fmt.Sprintf("CREATE SCHEMA %s; GRANT SELECT, INSERT, UPDATE, DELETE, ALTER ON SCHEMA::%[1]s TO %s", ident(schema), ident(user)),
+				Hint: fmt.Sprintf("CREATE SCHEMA %s; %s", ident(schema), r.grants(schema)),
 			}
 		}
-		var lines, lacks []string
-		if create.Int64 != 1 {
-			lines = append(lines, fmt.Sprintf("GRANT CREATE TABLE TO %s", ident(user)))
-		}
-		for _, r := range [...]struct {
-			name string
-			has  sql.NullInt64
-		}{{"SELECT", sel}, {"INSERT", ins}, {"UPDATE", upd}, {"DELETE", del}, {"ALTER", alter}} {
-			if r.has.Int64 != 1 {
-				lacks = append(lacks, r.name)
-			}
-		}
-		if len(lacks) > 0 {
-			lines = append(lines, fmt.Sprintf("GRANT %s ON SCHEMA::%s TO %s", strings.Join(lacks, ", "), ident(schema), ident(user)))
-		}
-		if len(lines) > 0 {
+		if lines := r.grants(schema); lines != "" {
 			return &sinks.StopError{
-				What: fmt.Sprintf("user %s may not keep tables in schema %s of database %s", user, schema, s.cfg.Database),
-				Hint: strings.Join(lines, "; "),
+				What: fmt.Sprintf("user %s may not keep tables in schema %s of database %s", r.user, schema, s.cfg.Database), Hint: lines,
 			}
 		}
 	}

@@ -173,8 +173,8 @@ type statement struct {
 type work struct {
 	place
 	source string
-	// inbox says that the source holds operations; otherwise every row is an upsert.
-	inbox bool
+	// inbox says that the source holds operations; otherwise every row is an upsert. removals says that there are any.
+	inbox, removals bool
 }
 
 // statements returns the removals and, last, updates and insertions; of narrows the rows, "" takes all.
@@ -191,7 +191,7 @@ func (w work) statements(of string, args ...any) []statement {
 			out = append(out, statement{step, sql, args})
 		}
 	}
-	if w.inbox {
+	if w.inbox && w.removals {
 		add("delete", w.delete(w.source, rows(opDelete)))
 	}
 	if len(w.uniques) > 0 {

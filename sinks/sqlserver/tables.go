@@ -67,6 +67,9 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target) (fres
 		return false, err
 	}
 	if rel == nil {
+		if tg.Changes != sinks.Expand {
+			return false, tg.Unchanged(tg.createTable())
+		}
 		if _, err := s.exec(ctx, "create table", tg.createTable()); err != nil {
 			return false, err
 		}
@@ -143,6 +146,8 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		case !ok:
 			add = append(add, declare(c.name, c.ddl, c.collation, "NULL"))
 			continue
+		case tg.Changes == sinks.Off:
+			continue
 		}
 		typ, null := a.typ, "NOT NULL"
 		if c.nullable || a.nullable {
@@ -166,6 +171,9 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	if err := tg.foreignColumns(rel, ours, &add, &alter); err != nil {
 		return err
 	}
+	if tg.Changes != sinks.Expand && len(add)+len(alter) > 0 {
+		return tg.Unchanged(alterTexts(tg.name, add, alter)...)
+	}
 	if err := s.alter(ctx, tg.name, add, alter); err != nil {
 		return err
 	}
@@ -175,19 +183,26 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	return s.createKeyIndex(ctx, tg, rel)
 }
 
-// alter changes a table. Each column is altered by a statement of its own: T-SQL has no other way.
+// alter changes a table.
 func (s *Sink) alter(ctx context.Context, table string, add, alter []string) error {
-	if len(add) > 0 {
-		if _, err := s.exec(ctx, "alter table", addColumnsSQL.with("table", table, "columns", strings.Join(add, ", "))); err != nil {
-			return err
-		}
-	}
-	for _, c := range alter {
-		if _, err := s.exec(ctx, "alter table", alterColumnSQL.with("table", table, "column", c)); err != nil {
+	for _, text := range alterTexts(table, add, alter) {
+		if _, err := s.exec(ctx, "alter table", text); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// alterTexts are the statements that add and alter columns: each is altered by one of its own, as T-SQL has no
+// other way.
+func alterTexts(table string, add, alter []string) (texts []string) {
+	if len(add) > 0 {
+		texts = append(texts, addColumnsSQL.with("table", table, "columns", strings.Join(add, ", ")))
+	}
+	for _, c := range alter {
+		texts = append(texts, alterColumnSQL.with("table", table, "column", c))
+	}
+	return texts
 }
 
 func (s *Sink) createKeyIndex(ctx context.Context, tg *target, rel *relation) error {
@@ -200,7 +215,11 @@ func (s *Sink) createKeyIndex(ctx context.Context, tg *target, rel *relation) er
 	}
 	sum := sha256.Sum256([]byte(tg.name))
 	index := ident("cdc_key_" + hex.EncodeToString(sum[:6]))
-	_, err := s.exec(ctx, "create key index", createUniqueSQL.with("index", index, "table", tg.name, "columns", strings.Join(names, ", ")))
+	text := createUniqueSQL.with("index", index, "table", tg.name, "columns", strings.Join(names, ", "))
+	if tg.Changes != sinks.Expand {
+		return tg.Unchanged(text)
+	}
+	_, err := s.exec(ctx, "create key index", text)
 	if n := first(err); isDuplicate(n) || n == 1505 {
 		return &sinks.StopError{
 			What: fmt.Sprintf("table %s.%s holds several rows with one key (%s)", tg.schema, tg.To, strings.Join(tg.keyNames(), ", ")), Err: err,
@@ -214,6 +233,12 @@ func (s *Sink) createKeyIndex(ctx context.Context, tg *target, rel *relation) er
 func (tg *target) foreignColumns(rel *relation, ours bool, add, alter *[]string) error {
 	if _, ok := rel.column(softColumn); tg.Soft && !ok {
 		*add = append(*add, declare(softColumn, sqlType{name: "bit"}, "", "NOT NULL DEFAULT 0"))
+	}
+	if _, ok := rel.column(tg.Identity); tg.Identity != "" && !ok {
+		*add = append(*add, declare(tg.Identity, sqlType{name: "bigint"}, "", identityOptions))
+	}
+	if tg.Changes == sinks.Off {
+		return nil
 	}
 	for _, a := range rel.columns {
 		if tg.columnIndex(a.name) >= 0 || a.nullable || a.filled || a.typ.name == "timestamp" || tg.Soft && strings.EqualFold(a.name, softColumn) {

@@ -111,6 +111,12 @@ func (tg *target) setShape(t *change.Table) error {
 				Hint: "deliver it with delete: hard, or rename the column in the view",
 			}
 		}
+		if tg.Identity != "" && strings.EqualFold(c.Name, tg.Identity) {
+			return &sinks.StopError{
+				What: fmt.Sprintf("%s has a column %s of its own, which identity names too", t.ID, c.Name),
+				Hint: "leave identity out of deliver, or give it another name",
+			}
+		}
 		f, ddl, err := typeOf(c.Type)
 		if err != nil {
 			return refuseType(t.ID, c.Name, err)
@@ -256,9 +262,15 @@ func declare(name string, typ sqlType, collation, options string) string {
 
 const columnSeparator = ",\n    "
 
+// identityOptions are those of a surrogate column: the server numbers it and takes no value for it.
+const identityOptions = "IDENTITY(1, 1) NOT NULL"
+
 // createTable is the DDL of the visible table.
 func (tg *target) createTable() string {
 	var defs []string
+	if tg.Identity != "" {
+		defs = append(defs, declare(tg.Identity, sqlType{name: "bigint"}, "", identityOptions))
+	}
 	for _, c := range tg.columns {
 		null := "NOT NULL"
 		if c.nullable {
