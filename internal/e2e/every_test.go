@@ -8,92 +8,25 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/etlsandbox/cdc/internal/sample"
 	"github.com/etlsandbox/cdc/internal/testenv"
 )
 
-// destination is one leg of TestEveryDestination: a database that is delivered to, killed and read.
-type destination struct {
-	name string
-	// settings are its lines in cdc.yaml.
-	settings string
-	// kill ends its server as a power switch would; restart brings it back.
-	kill    func() error
-	restart func(ctx context.Context) error
-	// ledger reads, in one snapshot, what all states of the source have in common, and the place that the
-	// destination names for it. nil where a reader may see the middle of a batch.
-	ledger func(ctx context.Context) (ledger, error)
-	// digest is count, sum and digest of each view's rows, as the source is asked for them too.
-	digest func(ctx context.Context) ([][3]string, error)
-}
-
-// ledger is what transfers do not change, at seq.
-type ledger struct {
-	sum, rows, stock string
-	seq              int64
-}
-
-// onPostgres is a leg of PostgreSQL, on a server of its own.
-func onPostgres(t *testing.T, name string, views []string) destination {
-	server := testenv.NewPostgres(t)
-	database := server.CreateDatabase(t)
-	var conn *pgx.Conn // of the one goroutine that reads
-	t.Cleanup(func() {
-		if conn != nil {
-			_ = conn.Close(context.Background())
-		}
-	})
-	return destination{
-		name: name, settings: postgresSink(name, server, database, views),
-		kill: server.Kill9, restart: func(ctx context.Context) error { return server.Restart(ctx) },
-		ledger: func(ctx context.Context) (l ledger, err error) {
-			if conn == nil || conn.IsClosed() {
-				if conn, err = pgx.Connect(ctx, server.DSN(database)); err != nil {
-					return l, err
-				}
-			}
-			err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-				return errors.Join(
-					tx.QueryRow(ctx, sample.LedgerSum(sample.PostgreSQL, `"CustomerOrderFlat"`, "")).Scan(&l.sum, &l.rows),
-					tx.QueryRow(ctx, sample.WarehouseLedgerSum(sample.PostgreSQL, `"StockSheet"`, "")).Scan(&l.stock),
-					tx.QueryRow(ctx, "SELECT seq FROM cdc_progress WHERE stream = $1 AND table_name = ''", viewStream).Scan(&l.seq))
-			})
-			return l, err
-		},
-		digest: func(ctx context.Context) (all [][3]string, err error) {
-			c, err := pgx.Connect(ctx, server.DSN(database))
-			if err != nil {
-				return nil, err
-			}
-			defer c.Close(context.WithoutCancel(ctx))
-			for _, q := range []string{
-				sample.FlatDigest(sample.PostgreSQL, `"CustomerOrderFlat"`, ""), sample.WarehouseDigest(sample.PostgreSQL, `"StockSheet"`, ""),
-			} {
-				var d [3]string
-				if err := c.QueryRow(ctx, q).Scan(&d[0], &d[1], &d[2]); err != nil {
-					return nil, err
-				}
-				all = append(all, d)
-			}
-			return all, nil
-		},
-	}
-}
-
-// TestEveryDestination: one source under a mixed load on two schemas, all destinations at once; each of them is killed
-// and restarted at random, and so is the daemon. Readers of every transactional destination never see a state that
-// the source did not have, and in the end all are equal, row for row. (Invariants I1, I2, I3, I4, I6.)
+// TestEveryDestination: one source under a mixed load on two schemas, all four destinations at once; each of them is
+// killed and restarted at random, and so is the daemon. Readers of every transactional destination never see a state
+// that the source did not have, a reader of ClickHouse sees no view in the middle of a batch, and in the end all are
+// equal, row for row. (Invariants I1, I2, I3, I4, I6.)
 func TestEveryDestination(t *testing.T) {
 	seed := seedOf(t)
 	rnd := rand.New(rand.NewPCG(uint64(seed), 3))
 	s := newScene(t, testenv.MariaDB(t)).sakila(0.1).warehouse(0.1)
 	legs := []destination{
-		onPostgres(t, "venus", s.views),
-		onPostgres(t, "mars", s.views),
+		s.ownPostgres(),
+		onSQLServer(t, "mars", s.views),
+		onSQLServer(t, "venus", s.views),
+		onClickHouse(t, "clickhouse", s.views),
 	}
-	for _, leg := range legs {
+	for _, leg := range legs[1:] {
 		s.more = append(s.more, leg.settings)
 	}
 	s.start()
@@ -114,9 +47,6 @@ func TestEveryDestination(t *testing.T) {
 	}
 	seen := make([]ledgerSeen, len(legs))
 	for i, leg := range legs {
-		if leg.ledger == nil {
-			continue
-		}
 		first, err := leg.ledger(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -133,9 +63,13 @@ func TestEveryDestination(t *testing.T) {
 	s.digests()
 	s.sameEverywhere(legs)
 	for i, leg := range legs {
-		t.Logf("%s: %d reads, %d saw something new, %d were refused by a server that was down; none saw a state that the source did not have",
-			leg.name, seen[i].reads, seen[i].moved, seen[i].down)
-		if leg.ledger != nil && (seen[i].reads < 100 || seen[i].moved < 10) {
+		what := "saw a state that the source did not have"
+		if leg.apart {
+			what = "saw a view in the middle of a batch"
+		}
+		t.Logf("%s: %d reads, %d saw something new, %d were refused by a server that was down; reads that %s: %d",
+			leg.name, seen[i].reads, seen[i].moved, seen[i].down, what, seen[i].wrong)
+		if seen[i].reads < 50 || seen[i].moved < 5 {
 			t.Errorf("%s was read only %d times, %d of them with something new", leg.name, seen[i].reads, seen[i].moved)
 		}
 	}
@@ -184,7 +118,7 @@ func (s *scene) killAll(rnd *rand.Rand, legs []destination) {
 }
 
 // ledgerSeen is what a reader has seen.
-type ledgerSeen struct{ reads, moved, down int }
+type ledgerSeen struct{ reads, moved, down, wrong int }
 
 func (n *ledgerSeen) watch(ctx context.Context, t *testing.T, leg destination, want ledger) {
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -206,12 +140,14 @@ func (n *ledgerSeen) watch(ctx context.Context, t *testing.T, leg destination, w
 			n.moved++
 		}
 		if got.seq < at {
+			n.wrong++
 			t.Errorf("%s: a reader saw it move back from %d to %d", leg.name, at, got.seq)
 		}
 		at = got.seq
 		if got.sum != want.sum || got.rows != want.rows || got.stock != want.stock {
-			t.Errorf("%s: a reader saw %+v; the source always had %+v", leg.name, got, want)
-			return
+			if n.wrong++; n.wrong <= 3 {
+				t.Errorf("%s: a reader saw %+v; the source always had %+v", leg.name, got, want)
+			}
 		}
 	}
 }

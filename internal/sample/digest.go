@@ -139,7 +139,7 @@ func digestSQL(d Dialect, columns []digestColumn, sum, from, where string) strin
 		answer = "COUNT_BIG(*), CAST(COALESCE(SUM(%s), 0) AS decimal(38, 2)), COALESCE(SUM(CAST(CONVERT(bigint, 0x00 + SUBSTRING(HASHBYTES('SHA2_256', %s), 1, 7)) AS decimal(38, 0))), 0)"
 	case ClickHouse:
 		text = "concat(" + strings.Join(texts, ", ") + ")"
-		answer = "toString(count()), toDecimalString(CAST(COALESCE(SUM(%s), 0) AS Decimal(65, 2)), 2), toString(sum(CAST(reinterpretAsUInt64(reverse(substring(SHA256(%s), 1, 7))) AS UInt128)))"
+		answer = "toString(count()), toDecimalString(COALESCE(SUM(CAST(%s AS Nullable(Decimal(65, 2)))), 0), 2), toString(sum(CAST(reinterpretAsUInt64(reverse(substring(SHA256(%s), 1, 7))) AS UInt128)))"
 	case MySQL:
 		text = "CONCAT(" + strings.Join(texts, ", ") + ")"
 		answer = "COUNT(*), CAST(COALESCE(SUM(%s), 0) AS DECIMAL(65,2)), COALESCE(SUM(CAST(CONV(SUBSTR(SHA2(%s, 256), 1, 14), 16, 10) AS UNSIGNED)), 0)"
