@@ -42,6 +42,11 @@ func (e *Env) SQLServer(ctx context.Context) (*SQLServerInstance, error) {
 	return e.startSQLServer(ctx, anySource, func() (*PostgresServer, error) { return e.Postgres(ctx) })
 }
 
+// SQLServerOver is SQLServer, with the double over a PostgreSQL server that runs already.
+func (e *Env) SQLServerOver(ctx context.Context, pg *PostgresServer) (*SQLServerInstance, error) {
+	return e.startSQLServer(ctx, anySource, func() (*PostgresServer, error) { return pg, nil })
+}
+
 // startSQLServer starts the double over what postgres returns, unless the environment has a server.
 func (e *Env) startSQLServer(ctx context.Context, rule sourceRule, postgres func() (*PostgresServer, error)) (*SQLServerInstance, error) {
 	s := &SQLServerInstance{Server: &Server{Kind: KindSQLServer, env: e}, User: "sa", Password: e.password}

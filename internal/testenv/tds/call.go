@@ -44,8 +44,8 @@ func (s *session) call(ctx context.Context, c wire.Call) error {
 	case c.ID != 0:
 		return &rewrite.Error{Number: rewrite.Refusal, Text: fmt.Sprintf("the double does not implement procedure %d", c.ID)}
 	}
-	name, rest, err := tsql.ParseName(c.Name)
-	if err != nil || rest != "" {
+	name, err := tsql.ParseName(c.Name)
+	if err != nil {
 		return &rewrite.Error{Number: 2812, Text: fmt.Sprintf("Could not find stored procedure '%s'.", c.Name)}
 	}
 	var args []argument

@@ -112,8 +112,8 @@ func (b *binder) objectID(text, kind string) (int32, error) {
 	if text == "" {
 		return 0, nil
 	}
-	name, rest, err := tsql.ParseName(text)
-	if err != nil || rest != "" {
+	name, err := tsql.ParseName(text)
+	if err != nil {
 		return 0, nil // as SQL Server answers for what is no name
 	}
 	t, err := b.Catalog.Table(b.ctx, name)
@@ -144,8 +144,8 @@ func (b *binder) columnLength(x *tsql.Call, table string, constant func(int32) (
 	if err != nil {
 		return typed{}, true, err
 	}
-	name, rest, err := tsql.ParseName(table)
-	if err != nil || rest != "" {
+	name, err := tsql.ParseName(table)
+	if err != nil {
 		return constant(0)
 	}
 	t, err := b.Catalog.Table(b.ctx, name)
@@ -253,8 +253,8 @@ func (b *binder) permission(x *tsql.Call) (typed, bool, error) {
 		return typed{}, true, err
 	}
 	if !strings.EqualFold(kind, "OBJECT") {
-		parsed, rest, err := tsql.ParseName(name)
-		if err != nil || rest != "" || len(parsed) > 1 {
+		parsed, err := tsql.ParseName(name)
+		if err != nil || len(parsed) > 1 {
 			return typed{}, true, refuse("HAS_PERMS_BY_NAME for the name %s", name)
 		}
 		name = parsed[0]

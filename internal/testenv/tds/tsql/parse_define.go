@@ -16,20 +16,6 @@ func quoteName(n Name) string {
 	return strings.Join(parts, ".")
 }
 
-// ParseName parses the name of an object, as OBJECT_ID takes it, and what follows it.
-func ParseName(text string) (Name, string, error) {
-	tokens, err := lex(text)
-	if err != nil {
-		return nil, "", err
-	}
-	p := &parser{text: text, tokens: tokens}
-	n := p.name()
-	if p.err != nil {
-		return nil, "", p.err
-	}
-	return n, strings.TrimSpace(text[min(p.peek().at, len(text)):]), nil
-}
-
 func (p *parser) create() Statement {
 	switch {
 	case p.accept("TABLE"):

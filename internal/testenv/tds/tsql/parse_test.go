@@ -139,6 +139,19 @@ func TestDepth(t *testing.T) {
 	}
 }
 
+// TestParseName takes names apart.
+func TestParseName(t *testing.T) {
+	for text, want := range map[string]Name{
+		"t": {"t"}, "dbo.Order": {"dbo", "Order"}, "[a.b]].c].\"d\"\"\"": {"a.b].c", "d\""}, "tempdb..#t": {"tempdb", "", "#t"},
+		" [x] . y ": {"x", "y"}, "": nil, "a.b.c.d": nil, "[x": nil, "a]": nil, "a.": nil, "[a]b": nil,
+	} {
+		got, err := ParseName(text)
+		if diff := cmp.Diff(want, got); diff != "" || (err != nil) != (want == nil) {
+			t.Errorf("%q: %v %s", text, err, diff)
+		}
+	}
+}
+
 // FuzzParse looks for texts that break the parser. Whatever it accepts it must accept again, statement by statement,
 // from the text that it noted as the statement's own.
 func FuzzParse(f *testing.F) {
@@ -165,6 +178,6 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		_, _ = ParseParameters(text) // must not panic
-		_, _, _ = ParseName(text)    // must not panic
+		_, _ = ParseName(text)       // must not panic
 	})
 }
