@@ -232,9 +232,7 @@ func (d *database) destination() sinktest.Destination {
 			c := quoteName(column)
 			d.run(t, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT refuse CHECK %s IS NULL OR %[2]s <> %[3]s", quoteName(d.name, tg.To+versionsSuffix), c, literal(text)))
 		},
-		// There are no unique indexes: values that change places are never in each other's way.
-		Unique: func(testing.TB, sinks.Target, string) {},
-		Limits: sinktest.Limits{Value: refusesValue, Rewrites: true, Parts: true},
+		Limits: sinktest.Limits{Value: refusesValue, Rewrites: true, Moments: true, NoUnique: true},
 	}
 }
 

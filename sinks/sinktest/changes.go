@@ -142,7 +142,7 @@ func testNullKey(t *testing.T, b *bench) {
 	b.want(t, tg, pair(1, nil, "third"), pair(2, nil, "two"))
 	before := b.versions(t, tg)
 	apply(t, s, b.changes(insert(tg.Table, pair(2, nil, "two"))))
-	if d := cmp.Diff(before, b.versions(t, tg)); d != "" {
+	if d := cmp.Diff(before, b.versions(t, tg)); d != "" && !b.Limits.Rewrites {
 		t.Fatalf("an identical row was written again:\n%s", d)
 	}
 	// A heal compares NULL with NULL as well.

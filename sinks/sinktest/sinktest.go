@@ -49,10 +49,14 @@ type Limits struct {
 	// OneKey reports whether the destination takes different values of a key column for one: the row that comes later
 	// is poison.
 	OneKey func(a, b change.Value) bool
+	// Rewrites says that a change is written though the row is there already: nothing is read before it. What covers
+	// bring is compared all the same.
+	Rewrites bool
 	// NoUnique says that there are no unique indexes beside the key; values swap all the same.
 	NoUnique bool
 	// Moments says that a reader may see what one batch changes in several steps: some rows or tables as they were
-	// before it, some as they are after it. Once a sink has started again it is all or nothing.
+	// before it, some as they are after it, each key as the one or as the other. Of a batch that was cut off that lasts
+	// until the batch is applied again.
 	Moments bool
 }
 

@@ -163,6 +163,9 @@ func testWideTypes(t *testing.T, b *bench) {
 		events = append(events, update(table, r, r))
 	}
 	apply(t, s, b.changes(events...))
+	if b.Limits.Rewrites {
+		before = b.versions(t, tg)
+	}
 	again()
 	id := b.newID()
 	apply(t, s, b.begin(id, additive, table), b.newChunk(id, tg, rows...), b.end(id, table))
