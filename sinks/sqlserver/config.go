@@ -57,7 +57,7 @@ const (
 	defaultLockTimeout    = 30 * time.Second
 	defaultConnectTimeout = 10 * time.Second
 	defaultPort           = 1433
-	packetSize            = 32767 // bytes, the most that TDS knows: fewer packets for a bulk load
+	packetSize            = 16383 // bytes, the most that is possible under TLS: fewer packets for a bulk load
 )
 
 func (c Config) withDefaults() Config {

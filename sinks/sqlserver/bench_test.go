@@ -1,0 +1,305 @@
+package sqlserver
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"github.com/etlsandbox/cdc/internal/testenv/tds/datatype"
+	"github.com/etlsandbox/cdc/internal/testenv/tds/wire"
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
+	"github.com/etlsandbox/cdc/sinks/sinktest"
+)
+
+// flat is a table like a joined view's: three key columns, text, decimal and a time.
+func flat() *change.Table {
+	typ := func(k change.Kind, name string) change.Type { return change.Type{Kind: k, Name: name, Length: 91} }
+	amount := change.Type{Kind: change.Decimal, Name: "decimal", Precision: 5, Scale: 2}
+	return &change.Table{ID: change.TableID{Name: "Flat"}, Key: []int{0, 5, 6}, Columns: []change.Column{
+		{Name: "A", Type: typ(change.Int, "int")}, {Name: "Name", Type: typ(change.String, "varchar")},
+		{Name: "Amount", Type: amount}, {Name: "At", Type: typ(change.Datetime, "datetime")},
+		{Name: "Category", Type: typ(change.String, "varchar")}, {Name: "B", Type: typ(change.Int, "int")},
+		{Name: "C", Type: typ(change.Uint, "tinyint")},
+	}}
+}
+
+func flatRow(n, version int64) change.Row {
+	return change.Row{
+		change.IntValue(n), change.StringValue(fmt.Sprintf("MARY SMITH %d", n%600)), change.DecimalValue(fmt.Sprintf("%d.99", version%900)),
+		change.DatetimeValue(1_120_000_000_000_000 + n*1_000_000), change.StringValue("Documentary"), change.IntValue(n), change.UintValue(uint64(n % 16)),
+	}
+}
+
+// BenchmarkClientAlone measures what the client's side does alone: rows of a batch, encoded and sent by bulk load to a
+// receiver that reads and discards.
+func BenchmarkClientAlone(b *testing.B) {
+	table := flat()
+	tg, err := newTarget(sinks.Target{From: "Flat", Table: table, To: "Flat"}, "dbo", 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := newReceiver(b, tg)
+	cfg := Config{Name: "bench", Host: "127.0.0.1", Port: r.port(), Database: "d", User: "u", TLS: TLS{Mode: "disable"}}
+	s, err := New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if s.session, err = s.cfg.open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	for _, size := range []int{100, 10_000} {
+		nets := make([]sinks.Net, size)
+		for i := range nets {
+			row := flatRow(int64(i), 0)
+			key, err := table.RowKey(row)
+			if err != nil {
+				b.Fatal(err)
+			}
+			nets[i] = sinks.Net{Key: key, Row: row, Seq: 1, Table: table}
+		}
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			b.ReportAllocs()
+			before := cpu(b)
+			for b.Loop() {
+				a := &apply{s: s, st: &stream{}, b: &change.Batch{}, inboxes: map[*target]*inbox{}}
+				l := newLoader(a, &inbox{tg: tg})
+				err := l.load(b.Context(), func() error {
+					for i := range nets {
+						if err := l.net(&nets[i]); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			rows := float64(size) * float64(b.N)
+			b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(float64(cpu(b)-before)/rows, "cpu-ns/row")
+		})
+	}
+}
+
+// cpu is the processor time of this process so far, in nanoseconds; the receiver's is in it.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// receiver speaks just enough TDS to be loaded into, and keeps nothing.
+type receiver struct {
+	listener net.Listener
+	columns  []wire.Column
+}
+
+func newReceiver(b *testing.B, tg *target) *receiver {
+	b.Helper()
+	r := &receiver{}
+	add := func(name string, t sqlType) {
+		var sizes []int
+		switch t.name {
+		case "nvarchar", "varbinary":
+			sizes = []int{t.length}
+		case "decimal":
+			sizes = []int{t.precision, t.scale}
+		case "datetime2":
+			sizes = []int{t.scale}
+		}
+		typ, err := datatype.New(t.name, sizes)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.columns = append(r.columns, wire.Column{Name: name, Type: typ, Nullable: true})
+	}
+	for _, c := range tg.columns {
+		add(c.dest, c.actual)
+	}
+	add(colOp, sqlType{name: "int"})
+	add(colOrd, sqlType{name: "bigint"})
+	add(colSeq, sqlType{name: "bigint"})
+	add(colKey, sqlType{name: "nvarchar", length: lengthMax})
+	var err error
+	if r.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.serve() }()
+	b.Cleanup(func() {
+		if err := errors.Join(r.listener.Close(), <-done); err != nil {
+			b.Error(err)
+		}
+	})
+	return r
+}
+
+func (r *receiver) port() int { return r.listener.Addr().(*net.TCPAddr).Port }
+
+// serve serves one client until it leaves.
+func (r *receiver) serve() error {
+	conn, err := r.listener.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // the client has left
+	if _, err := wire.ReadPrelogin(conn); err != nil {
+		return err
+	}
+	out := wire.NewPacketWriter(conn, wire.KindReply, wire.DefaultPacketSize)
+	if _, err := out.Write(wire.PreloginReply(wire.EncryptNever)); err != nil {
+		return err
+	}
+	if err := out.Finish(); err != nil {
+		return err
+	}
+	if _, _, err := wire.ReadMessage(conn, 1<<20); err != nil {
+		return err
+	}
+	t := wire.NewTokens(out, false)
+	t.Accept("d", packetSize)
+	t.End(wire.Done{})
+	if err := errors.Join(t.Err(), out.Finish()); err != nil {
+		return err
+	}
+	out.Resize(packetSize)
+	for {
+		p, err := wire.ReadPacket(conn)
+		if err != nil {
+			return nil // the client has left
+		}
+		kind, asked := p.Kind, strings.Contains(utf16Text(p.Data), "select * from")
+		for !p.Last {
+			if p, err = wire.ReadPacket(conn); err != nil {
+				return err
+			}
+		}
+		t := wire.NewTokens(out, false)
+		if kind == wire.KindBatch && asked {
+			t.Columns(r.columns)
+		}
+		t.End(wire.Done{})
+		if err := errors.Join(t.Err(), out.Finish()); err != nil {
+			return err
+		}
+	}
+}
+
+func utf16Text(b []byte) string {
+	b = b[:min(len(b), 400)]
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = binary.LittleEndian.Uint16(b[2*i:])
+	}
+	return string(utf16.Decode(units))
+}
+
+// bench applies batches of a size to a table that holds some rows already.
+type bench struct {
+	b     *testing.B
+	table *change.Table
+	sink  *Sink
+	mark  change.Mark
+}
+
+const benchRows = 50_000
+
+func newBench(b *testing.B, d *database) *bench {
+	b.Helper()
+	h := &bench{b: b, table: flat(), sink: d.open(b, sinktest.Options{Reader: "bench"})}
+	closed(b, h.sink)
+	if err := h.sink.Prepare(b.Context(), "s", []sinks.Target{{From: "Flat", Table: h.table, To: "Flat"}}); err != nil {
+		b.Fatal(err)
+	}
+	cover := &change.Cover{ID: "load", Heal: true, Tables: []string{"Flat"}}
+	h.apply(change.Begin, cover, 0, nil)
+	h.apply(change.Chunk, &change.Cover{ID: "load", Table: "Flat"}, benchRows, func(i int) change.Event {
+		return change.Event{Op: change.Read, After: flatRow(int64(i), 0)}
+	})
+	h.apply(change.End, cover, 0, nil)
+	return h
+}
+
+func (h *bench) apply(kind change.UnitKind, cover *change.Cover, n int, event func(int) change.Event) {
+	h.mark.Incarnation, h.mark.Offset, h.mark.Seq = 1, h.mark.Offset+1, h.mark.Seq+1
+	h.mark.ID = fmt.Sprintf("m%d", h.mark.Offset)
+	batch := &change.Batch{Stream: "s", Kind: kind, From: h.mark.Seq, To: h.mark.Seq, Mark: h.mark, Cover: cover, Rows: n}
+	batch.Open = func(context.Context) iter.Seq2[change.Event, error] {
+		return func(yield func(change.Event, error) bool) {
+			for i := range n {
+				ev := event(i)
+				ev.Table, ev.Seq, ev.Idx = h.table, h.mark.Seq, i
+				if !yield(ev, nil) {
+					return
+				}
+			}
+		}
+	}
+	if err := h.sink.Apply(h.b.Context(), batch); err != nil {
+		h.b.Fatal(err)
+	}
+}
+
+// BenchmarkApply measures batches of several sizes and kinds. Through the double it measures the double: it is a real
+// server, named by CDC_TEST_SQLSERVER, that gives figures of SQL Server.
+func BenchmarkApply(b *testing.B) {
+	h := newBench(b, newDatabase(b))
+	rng := rand.New(rand.NewPCG(1, 2))
+	next, gone := int64(benchRows), int64(0)
+	insert := func() change.Event {
+		next++
+		return change.Event{Op: change.Insert, After: flatRow(next, 0)}
+	}
+	update := func() change.Event {
+		n := rng.Int64N(benchRows)
+		return change.Event{Op: change.Update, Before: flatRow(n, 0), After: flatRow(n, rng.Int64())}
+	}
+	remove := func() change.Event { // first what was inserted above, then what is not there
+		gone++
+		return change.Event{Op: change.Delete, Before: flatRow(benchRows+gone, 0)}
+	}
+	for _, kind := range []struct {
+		name  string
+		event func() change.Event
+	}{
+		{"insert", insert}, {"update", update}, {"delete", remove},
+		{"mixed", func() change.Event {
+			switch rng.IntN(4) {
+			case 0:
+				return insert()
+			case 1:
+				return remove()
+			}
+			return update()
+		}},
+	} {
+		for _, size := range []int{1, 100, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", kind.name, size), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					h.apply(change.Changes, nil, size, func(int) change.Event { return kind.event() })
+				}
+				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+			})
+		}
+	}
+}
