@@ -132,7 +132,10 @@ func (s *SQLServerInstance) connect(ctx context.Context) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "sqlserver" || u.Port() == "" || u.User == nil {
-		return fmt.Errorf("read %s: write sqlserver://user:password@host:port?encrypt=true", name)
+		return fmt.Errorf("read %s: write sqlserver://user:password@host:port?tls=verify-full&ca=FILE", name)
+	}
+	if u.RawQuery, err = driverTLS(u.Query()); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	s.external = u
 	s.User = u.User.Username()
@@ -143,6 +146,28 @@ func (s *SQLServerInstance) connect(ctx context.Context) error {
 	}
 	s.Version, err = s.version(ctx, s.Server)
 	return err
+}
+
+// driverTLS says in the driver's words what tls and ca of an address mean, as the product's configuration has them.
+func driverTLS(q url.Values) (string, error) {
+	if ca := q.Get("ca"); ca != "" {
+		q.Set("certificate", ca)
+	}
+	switch mode := q.Get("tls"); mode {
+	case "": // what the address says of encryption itself
+	case "disable":
+		q.Set("encrypt", "disable")
+	case "require":
+		q.Set("encrypt", "true")
+		q.Set("TrustServerCertificate", "true")
+	case "verify-full":
+		q.Set("encrypt", "true")
+	default:
+		return "", fmt.Errorf("tls=%s is not disable, require or verify-full", mode)
+	}
+	q.Del("tls")
+	q.Del("ca")
+	return q.Encode(), nil
 }
 
 // runDouble starts the double over a database of its own on pg.
