@@ -77,15 +77,9 @@ func (a *apply) try(ctx context.Context, sts []statement) (failed int, err error
 	return -1, err
 }
 
-// refusedRow is the place in the inbox of a row that a statement refuses, and why.
-type refusedRow struct {
-	ord    int
-	reason string
-}
-
 // find halves the statement at index failed until the rows that it refuses are alone. The statements before
 // it are done for all rows first, because it counts on them. Nothing of it stays.
-func (a *apply) find(ctx context.Context, w work, failed int) ([]refusedRow, error) {
+func (a *apply) find(ctx context.Context, w work, failed int) ([]sinks.Refusal, error) {
 	if _, err := a.s.exec(ctx, "savepoint", "SAVEPOINT cdc_find"); err != nil {
 		return nil, err
 	}
@@ -94,22 +88,10 @@ func (a *apply) find(ctx context.Context, w work, failed int) ([]refusedRow, err
 			return nil, err
 		}
 	}
-	var found []refusedRow
-	var halve func(lo, hi int) error
-	halve = func(lo, hi int) error {
-		st := w.statements(fmt.Sprintf(" AND s.%s BETWEEN %d AND %d", colOrd, lo, hi))[failed]
-		reason, err := a.probe(ctx, st)
-		if err != nil || reason == "" {
-			return err
-		}
-		if lo == hi {
-			found = append(found, refusedRow{lo, reason})
-			return nil
-		}
-		mid := lo + (hi-lo)/2
-		return errors.Join(halve(lo, mid), halve(mid+1, hi))
-	}
-	if err := halve(0, w.in.rows-1); err != nil {
+	found, err := sinks.Bisect(w.in.rows, func(first, last int) (refusal, err error) {
+		return a.probe(ctx, w.statements(fmt.Sprintf(" AND s.%s BETWEEN %d AND %d", colOrd, first, last))[failed])
+	})
+	if err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
@@ -118,25 +100,24 @@ func (a *apply) find(ctx context.Context, w work, failed int) ([]refusedRow, err
 			Hint: "look for a trigger or constraint over several rows, and for keys that it cannot tell apart",
 		}
 	}
-	_, err := a.s.exec(ctx, "rollback to savepoint", "ROLLBACK TO SAVEPOINT cdc_find; RELEASE SAVEPOINT cdc_find")
+	_, err = a.s.exec(ctx, "rollback to savepoint", "ROLLBACK TO SAVEPOINT cdc_find; RELEASE SAVEPOINT cdc_find")
 	return found, err
 }
 
-// probe runs one statement behind a savepoint; reason says why a row was refused.
-func (a *apply) probe(ctx context.Context, st statement) (reason string, err error) {
+// probe runs one statement behind a savepoint; refusal is the error of a row.
+func (a *apply) probe(ctx context.Context, st statement) (refusal, err error) {
 	if _, err := a.s.exec(ctx, "savepoint", "SAVEPOINT cdc_half"); err != nil {
-		return "", err
+		return nil, err
 	}
-	if _, err = a.s.exec(ctx, st.step, st.sql, st.args...); err != nil {
-		if !isPoison(err) {
-			return "", err
+	if _, refusal = a.s.exec(ctx, st.step, st.sql, st.args...); refusal != nil {
+		if !isPoison(refusal) {
+			return nil, refusal
 		}
-		reason = reasonOf(err)
 		_, err = a.s.exec(ctx, "rollback to savepoint", "ROLLBACK TO SAVEPOINT cdc_half; RELEASE SAVEPOINT cdc_half")
-		return reason, err
+		return refusal, err
 	}
 	_, err = a.s.exec(ctx, "release savepoint", "RELEASE SAVEPOINT cdc_half")
-	return "", err
+	return nil, err
 }
 
 // reasonOf is the server's message with the constraint or column it names; not its detail, which quotes
@@ -157,7 +138,7 @@ func reasonOf(err error) string {
 }
 
 // setAside notes a row of the inbox as poison and gives it the operation that this calls for.
-func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
+func (a *apply) setAside(ctx context.Context, in *inbox, f sinks.Refusal) error {
 	tg := in.tg
 	var seq int64
 	texts := make([]*string, len(tg.key))
@@ -170,7 +151,7 @@ func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
 	var nulls, was int
 	dest = append(dest, &nulls, &was)
 	err := a.tx.QueryRow(ctx, fmt.Sprintf("SELECT s.%s, %s, s.%s, s.%s FROM %s s WHERE s.%s = %d",
-		colSeq, strings.Join(exprs, ", "), colNulls, colOp, tg.inbox, colOrd, f.ord)).Scan(dest...)
+		colSeq, strings.Join(exprs, ", "), colNulls, colOp, tg.inbox, colOrd, f.At)).Scan(dest...)
 	if err != nil {
 		return fmt.Errorf("read a refused row of %s: %w", tg.From, err)
 	}
@@ -180,7 +161,7 @@ func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
 			return fmt.Errorf("read a refused row of %s: %w", tg.From, err)
 		}
 	}
-	op, err := a.refuse(tg, sinks.FormatKey(key), change.Seq(seq), f.reason)
+	op, err := a.refuse(tg, sinks.FormatKey(key), change.Seq(seq), reasonOf(f.Err))
 	if err != nil {
 		return err
 	}
@@ -188,7 +169,7 @@ func (a *apply) setAside(ctx context.Context, in *inbox, f refusedRow) error {
 		op = opKeep // it is the deletion that is refused: trying it again would not end
 	}
 	in.nulls[op][nulls] = true
-	_, err = a.s.exec(ctx, "set aside", fmt.Sprintf("UPDATE %s SET %s = %d WHERE %s = %d", tg.inbox, colOp, op, colOrd, f.ord))
+	_, err = a.s.exec(ctx, "set aside", fmt.Sprintf("UPDATE %s SET %s = %d WHERE %s = %d", tg.inbox, colOp, op, colOrd, f.At))
 	return err
 }
 
