@@ -150,6 +150,19 @@ func (s *Server) Log() string {
 // one in a container.
 func (s *Server) Dir() string { return s.dir }
 
+// Pid is the process of a server that testenv runs on this machine and that is
+// up, else 0.
+func (s *Server) Pid() int {
+	l, ok := s.engine.(*local)
+	if !ok {
+		return 0
+	}
+	if p := l.current(); p != nil && !p.exited() {
+		return p.cmd.Process.Pid
+	}
+	return 0
+}
+
 // destroy ends the server by the shortest way that leaves no trace.
 func (s *Server) destroy() error {
 	if s.engine == nil {
