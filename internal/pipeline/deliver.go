@@ -325,21 +325,26 @@ func (d *Deliver) take(ctx context.Context, rec *stream.Record) error {
 	recs := []*stream.Record{rec}
 	if rec.Progress.Kind == change.Changes {
 		var err error
-		if recs, err = d.more(ctx, recs); err != nil {
+		if recs, err = d.more(ctx, recs, d.d.Clock.Now()); err != nil {
 			return err
 		}
 	}
 	return d.apply(ctx, recs)
 }
 
-// more adds transactions that are there already, or come within the configured delay, to the batch.
-func (d *Deliver) more(ctx context.Context, recs []*stream.Record) ([]*stream.Record, error) {
+// more adds transactions that are there already, or come within the configured delay, to a batch that was begun
+// at a time.
+func (d *Deliver) more(ctx context.Context, recs []*stream.Record, began time.Time) ([]*stream.Record, error) {
 	limits := d.cfg.Batch()
-	began := d.d.Clock.Now()
-	rows := recs[0].Rows
+	entered := d.d.Clock.Now()
+	rows := int64(0)
+	for _, r := range recs {
+		rows += r.Rows
+	}
 	for rows < int64(limits.MaxRows) {
 		wait := time.Duration(0)
-		age := d.d.Clock.Now().Sub(began)
+		now := d.d.Clock.Now()
+		age := now.Sub(began)
 		if rows < int64(limits.MinRows) {
 			wait = limits.MaxDelay - age
 		}
@@ -352,8 +357,8 @@ func (d *Deliver) more(ctx context.Context, recs []*stream.Record) ([]*stream.Re
 			return nil, err
 		}
 		recs, rows = append(recs, next), rows+next.Rows
-		if age > limits.MaxDelay {
-			break
+		if now.Sub(entered) > limits.MaxDelay {
+			break // there is always more
 		}
 	}
 	return recs, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -13,19 +14,12 @@ import (
 // before it is with the destination.
 type prepared struct {
 	recs   []*stream.Record
+	began  time.Time
 	events []change.Event
 	bytes  int
 	// spilled says that it does not fit: it is read from the stream when it is applied, and nothing else is
 	// read meanwhile.
 	spilled bool
-}
-
-// rows is the number of rows, read or not.
-func (p *prepared) rows() (n int64) {
-	for _, r := range p.recs {
-		n += r.Rows
-	}
-	return n
 }
 
 // overlap applies a batch while the next one is read and decoded. Covers and changes of shape go one by one.
@@ -90,13 +84,14 @@ func (d *Deliver) readAhead(ctx context.Context) (*prepared, error) {
 func (d *Deliver) fillUp(ctx context.Context, p *prepared) error {
 	had := len(p.recs)
 	if had == 0 {
+		p.began = d.d.Clock.Now()
 		rec, err := d.in.TryNext(ctx)
 		if err != nil {
 			return err
 		}
 		p.recs = append(p.recs, rec)
 	}
-	recs, err := d.more(ctx, p.recs)
+	recs, err := d.more(ctx, p.recs, p.began)
 	if err != nil {
 		return err
 	}
