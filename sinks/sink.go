@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -125,6 +126,32 @@ type Target struct {
 	Adopt bool
 	// Progressive shows a heal's chunks as they come instead of in one step at its end.
 	Progressive bool
+	// Identity is a surrogate column that the destination numbers and nothing here writes; "" none.
+	Identity string
+	// Changes says what becomes of a table that lacks something of the shape.
+	Changes SchemaChanges
+}
+
+// SchemaChanges says what a sink does to the shape of delivered tables.
+type SchemaChanges uint8
+
+// The ways to treat a table whose shape is not the one that is delivered.
+const (
+	// Expand makes tables, adds and widens columns; what would lose data stops the sink.
+	Expand SchemaChanges = iota
+	// Strict changes nothing: whatever is missing or too narrow stops the sink with the statements to run.
+	Strict
+	// Off changes nothing and compares no types: only a missing table or column stops the sink; a value that
+	// does not fit is poison.
+	Off
+)
+
+// Unchanged is the refusal to change a table under Strict or Off; ddl are the statements that would.
+func (t Target) Unchanged(ddl ...string) error {
+	return &StopError{
+		What: fmt.Sprintf("table %s is not in the shape of %s, and schema_changes does not let the sink change it", t.To, t.From),
+		Hint: "cdc migrate apply does, or run: " + strings.Join(ddl, "; "),
+	}
 }
 
 // ErrFenced says that another process has taken the right to write: this one must stop at once.

@@ -86,8 +86,18 @@ func target(c *config.Sink, d config.Deliver, t *change.Table) sinks.Target {
 	if to == "" {
 		to = t.ID.Name
 	}
-	return sinks.Target{From: t.ID.String(), Table: t, To: to, Schema: d.Schema,
+	return sinks.Target{From: t.ID.String(), Table: t, To: to, Schema: d.Schema, Identity: d.Identity, Changes: schemaChanges(c.SchemaChanges),
 		Soft: d.Delete == "soft", Adopt: c.Adopt, Progressive: c.Heal == "progressive"}
+}
+
+func schemaChanges(word string) sinks.SchemaChanges {
+	switch word {
+	case "strict":
+		return sinks.Strict
+	case "off":
+		return sinks.Off
+	}
+	return sinks.Expand
 }
 
 // distinct refuses two sources of one destination table.

@@ -25,6 +25,8 @@ type place struct {
 	connect     string // the line that asks it, for a person
 	dialect     sample.Dialect
 	table       string // quoted
+	shown       string // the condition for rows that are not marked as deleted
+	identity    bool   // the table keeps the surrogate column of the tables that readers know
 	// poll is the pause between two looks of the latency probe, which costs the servers less where a look is dear.
 	poll time.Duration
 	db   *sql.DB
@@ -73,8 +75,8 @@ func (s *scene) neptune(ctx context.Context) (*place, error) {
 	p := &place{
 		name: "neptune", title: "Neptune (PostgreSQL)", variable: "CDC_DEMO_NEPTUNE", password: server.Password,
 		settings: fmt.Sprintf("type: postgres\nhost: %s\nport: %d\ndatabase: %s\nuser: %s", server.Host, server.Port, demoDatabase, server.User),
-		dialect:  sample.PostgreSQL, table: `"` + demoTable + `"`, poll: 2 * time.Millisecond,
-		connect: fmt.Sprintf(`PGPASSWORD=%s psql -h %s -p %d -U %s %s -c 'SELECT count(*), sum("Amount") FROM "%s"'`,
+		dialect:  sample.PostgreSQL, table: `"` + demoTable + `"`, shown: `NOT "IsDeleted"`, identity: true, poll: 2 * time.Millisecond,
+		connect: fmt.Sprintf(`PGPASSWORD=%s psql -h %s -p %d -U %s %s -c 'SELECT count(*), sum("Amount") FROM "%s" WHERE NOT "IsDeleted"'`,
 			server.Password, server.Host, server.Port, server.User, demoDatabase, demoTable),
 	}
 	p.db, err = sql.Open("pgx", server.DSN(demoDatabase))
@@ -97,8 +99,8 @@ func (s *scene) sqlServer(ctx context.Context, name, title string) (*place, erro
 	p := &place{
 		name: name, title: title + " (" + what + ")", variable: "CDC_DEMO_" + strings.ToUpper(name), password: server.Password,
 		settings: fmt.Sprintf("type: sqlserver\nhost: %s\nport: %d\ndatabase: %s\nuser: %s", server.Host, server.Port, demoDatabase, server.User),
-		dialect:  sample.SQLServer, table: "[" + demoTable + "]", poll: 10 * time.Millisecond,
-		connect: fmt.Sprintf(`SQLCMDPASSWORD=%s sqlcmd -S %s,%d -U %s -d %s -Q 'SELECT COUNT(*), SUM(Amount) FROM %s'`,
+		dialect:  sample.SQLServer, table: "[" + demoTable + "]", shown: "[IsDeleted] = 0", identity: true, poll: 10 * time.Millisecond,
+		connect: fmt.Sprintf(`SQLCMDPASSWORD=%s sqlcmd -S %s,%d -U %s -d %s -Q 'SELECT COUNT(*), SUM(Amount) FROM %s WHERE IsDeleted = 0'`,
 			server.Password, server.Host, server.Port, server.User, demoDatabase, demoTable),
 	}
 	if server.CA != "" {
@@ -119,8 +121,8 @@ func (s *scene) clickHouse(ctx context.Context) (*place, error) {
 	return &place{
 		name: "clickhouse", title: "ClickHouse (its engine behind HTTP)", variable: "CDC_DEMO_CLICKHOUSE", password: server.Password,
 		settings: fmt.Sprintf("type: clickhouse\nhost: %s\nport: %d\ndatabase: %s\nuser: %s", server.Host, server.Port, demoDatabase, server.User),
-		dialect:  sample.ClickHouse, table: demoTable, poll: 20 * time.Millisecond,
-		connect: fmt.Sprintf(`curl -u %s:%s 'http://%s/?database=%s' -d 'SELECT count(), sum(Amount) FROM %s'`,
+		dialect:  sample.ClickHouse, table: demoTable, shown: "NOT IsDeleted", poll: 20 * time.Millisecond,
+		connect: fmt.Sprintf(`curl -u %s:%s 'http://%s/?database=%s' -d 'SELECT count(), sum(Amount) FROM %s WHERE NOT IsDeleted'`,
 			server.User, server.Password, server.Addr, demoDatabase, demoTable),
 		db: clickhouse.OpenDB(&clickhouse.Options{
 			Protocol: clickhouse.HTTP, Addr: []string{server.Addr},
@@ -131,14 +133,18 @@ func (s *scene) clickHouse(ctx context.Context) (*place, error) {
 
 // sink is the place in cdc.yaml.
 func (p *place) sink() string {
+	identity := ""
+	if p.identity {
+		identity = ", identity: Id"
+	}
 	lines := append(strings.Split(p.settings, "\n"), "password: ${env:"+p.variable+"}",
-		"deliver: [{from: view/CustomerOrderFlat, to: "+demoTable+"}]")
+		"deliver: [{from: view/CustomerOrderFlat, to: "+demoTable+", delete: soft"+identity+"}]")
 	return "  " + p.name + ":\n    " + strings.Join(lines, "\n    ") + "\n"
 }
 
 // count is the number of rows that the place shows.
 func (p *place) count(ctx context.Context) (n int64, err error) {
-	err = p.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+p.table).Scan(&n)
+	err = p.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+p.table+" WHERE "+p.shown).Scan(&n)
 	return n, err
 }
 
@@ -147,6 +153,6 @@ func (p *place) look(ctx context.Context) (n int64, err error) {
 	if err := pipeline.Sleep(ctx, p.poll); err != nil {
 		return 0, err
 	}
-	err = p.db.QueryRowContext(ctx, sample.ProbeQuery(p.dialect, p.table, "")).Scan(&n)
+	err = p.db.QueryRowContext(ctx, sample.ProbeQuery(p.dialect, p.table, p.shown)).Scan(&n)
 	return n, err
 }

@@ -325,7 +325,7 @@ func (s *scene) sceptic(ctx context.Context) (same bool, err error) {
 	}
 	same = true
 	for _, p := range s.at {
-		theirs, err := ask(p.title, p.db, sample.FlatDigest(p.dialect, p.table, ""))
+		theirs, err := ask(p.title, p.db, sample.FlatDigest(p.dialect, p.table, p.shown))
 		if err != nil {
 			return false, err
 		}

@@ -178,6 +178,8 @@ type Deliver struct {
 	To     string `key:"to" doc:"name of the destination's table; empty: the view's or table's own"`
 	Schema string `key:"schema" doc:"schema of the destination's table; empty: the sink's"`
 	Delete string `key:"delete" doc:"rows are removed, or marked in the column IsDeleted" enum:"hard|soft"`
+	// Identity is a column of the tables that EtlSandbox made: it stays, and nothing writes it.
+	Identity string `key:"identity" doc:"a surrogate column that the destination numbers and that is never written; not in clickhouse"`
 }
 
 // Batch chooses how many whole transactions a sink applies together.

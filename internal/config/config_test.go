@@ -160,8 +160,7 @@ cdc.yaml:17:24: admin.auth.issuer: comes with a later version: remove the key
 cdc.yaml:18:20: views.on_change: comes with a later version: remove the key
 cdc.yaml:19:20: topics.oversize: comes with a later version: remove the key`},
 		{"later keys of a sink", minimal + "    schema_changes: strict\n    names: lower\n    extra_columns: [position]\n",
-			`cdc.yaml:12:21: sinks.neptune.schema_changes: comes with a later version: remove the key
-cdc.yaml:13:12: sinks.neptune.names: comes with a later version: remove the key
+			`cdc.yaml:13:12: sinks.neptune.names: comes with a later version: remove the key
 cdc.yaml:14:20: sinks.neptune.extra_columns: comes with a later version: remove the key`},
 	}
 	for _, tt := range tests {

@@ -22,7 +22,7 @@ var notYet = [...]string{
 }
 
 // notYetSink is the same for the keys of every sink.
-var notYetSink = [...]string{"names", "extra_columns", "schema_changes"}
+var notYetSink = [...]string{"names", "extra_columns"}
 
 // isLater reports whether a key of the reference, such as sinks.NAME.names, has no effect yet.
 func isLater(path string) bool {

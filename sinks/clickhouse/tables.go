@@ -157,6 +157,9 @@ func (tg *target) checkPartition(rel *relation) error {
 // ensureTable makes the table of versions and the readers' view, or brings them up to the shape.
 func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *relation) error {
 	comment := ownerComment("", stream, tg.From)
+	if rel == nil && tg.Changes != sinks.Expand {
+		return tg.Unchanged(tg.createVersions(comment), tg.createView(comment))
+	}
 	if rel == nil {
 		if err := s.exec(ctx, "create table", tg.createVersions(comment), nil); err != nil {
 			return err
@@ -201,7 +204,11 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation) error {
 		return err
 	}
 	if len(alter) > 0 {
-		if err := s.exec(ctx, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", ")), nil); err != nil {
+		text := fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))
+		if tg.Changes != sinks.Expand {
+			return tg.Unchanged(text)
+		}
+		if err := s.exec(ctx, "alter table", text, nil); err != nil {
 			return err
 		}
 		if rel, err = s.lookup(ctx, tg.database, tg.bare); err != nil {
@@ -227,6 +234,8 @@ func (tg *target) alterations(rel *relation) ([]string, error) {
 			continue
 		case !a.known:
 			return nil, tg.misfit(c, a)
+		case tg.Changes == sinks.Off:
+			continue
 		}
 		want := a.form
 		switch fitOf(c.wanted, a.form) {
@@ -259,6 +268,9 @@ func (tg *target) misfit(c column, a attribute) error {
 func (tg *target) foreignColumns(rel *relation) (alter []string) {
 	if _, ok := rel.columns[softColumn]; tg.Soft && !ok {
 		alter = append(alter, "ADD COLUMN "+softColumn+" Bool DEFAULT false")
+	}
+	if tg.Changes == sinks.Off {
+		return alter
 	}
 	for _, name := range rel.order {
 		a := rel.columns[name]

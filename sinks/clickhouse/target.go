@@ -79,6 +79,11 @@ type target struct {
 }
 
 func newTarget(t sinks.Target, cfg Config) (*target, error) {
+	if t.Identity != "" {
+		return nil, &sinks.StopError{
+			What: fmt.Sprintf("deliver of %s asks for an identity column %s, and ClickHouse has none", t.From, t.Identity), Hint: "leave identity out",
+		}
+	}
 	tg := &target{Target: t, database: cfg.Database, sync: !cfg.NoSync}
 	if t.Schema != "" {
 		tg.database = t.Schema

@@ -86,6 +86,9 @@ func (s *Sink) ensureTable(ctx context.Context, tx pgx.Tx, stream string, tg *ta
 		return false, err
 	}
 	if rel == nil {
+		if tg.Changes != sinks.Expand {
+			return false, tg.Unchanged(tg.createTable())
+		}
 		if _, err := s.exec(ctx, "create table", tg.createTable()); err != nil {
 			return false, err
 		}
@@ -148,6 +151,8 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		case !ok:
 			alter = append(alter, "ADD COLUMN "+ident(c.name)+" "+c.ddl+collate(c.collation))
 			continue
+		case tg.Changes == sinks.Off:
+			continue
 		case a.notNull && c.nullable:
 			alter = append(alter, fmt.Sprintf("ALTER COLUMN %s DROP NOT NULL", ident(c.name)))
 		}
@@ -167,6 +172,9 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		return err
 	}
 	if alter = append(alter, more...); len(alter) > 0 {
+		if tg.Changes != sinks.Expand {
+			return tg.Unchanged(fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", ")))
+		}
 		if _, err := s.exec(ctx, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))); err != nil {
 			return err
 		}
@@ -178,7 +186,11 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	if tg.nullableKey() {
 		nulls = " NULLS NOT DISTINCT"
 	}
-	_, err = s.exec(ctx, "create key index", fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)%s", tg.name, list(tg.keyNames(), ""), nulls))
+	index := fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)%s", tg.name, list(tg.keyNames(), ""), nulls)
+	if tg.Changes != sinks.Expand {
+		return tg.Unchanged(index)
+	}
+	_, err = s.exec(ctx, "create key index", index)
 	if isPoison(err) {
 		return &sinks.StopError{
 			What: fmt.Sprintf("table %s.%s holds several rows with one key (%s)", tg.schema, tg.To, strings.Join(tg.keyNames(), ", ")), Err: err,
@@ -195,9 +207,15 @@ func (tg *target) foreignColumns(rel *relation, ours bool) (alter []string, err 
 			alter = append(alter, "ADD COLUMN "+ident(softColumn)+" boolean NOT NULL DEFAULT false")
 		}
 	}
+	if _, ok := rel.columns[tg.Identity]; tg.Identity != "" && !ok {
+		alter = append(alter, "ADD COLUMN "+ident(tg.Identity)+identityType)
+	}
 	for _, name := range slices.Sorted(maps.Keys(rel.columns)) {
 		a := rel.columns[name]
 		if tg.columnIndex(name) >= 0 || !a.notNull || a.filled || tg.Soft && name == softColumn {
+			continue
+		}
+		if tg.Changes == sinks.Off {
 			continue
 		}
 		if !ours {

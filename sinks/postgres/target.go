@@ -108,6 +108,12 @@ func (tg *target) setShape(t *change.Table) error {
 				Hint: "deliver it with delete: hard, or rename the column in the view",
 			}
 		}
+		if c.Name == tg.Identity {
+			return &sinks.StopError{
+				What: fmt.Sprintf("%s has a column %s of its own, which identity names too", t.ID, c.Name),
+				Hint: "leave identity out of deliver, or give it another name",
+			}
+		}
 		f, ddl := typeOf(c.Type)
 		tg.columns = append(tg.columns, column{name: c.Name, typ: c.Type, form: f, ddl: ddl, nullable: c.Nullable, actual: ddl})
 		if f == formText && t.IsKey(i) {
@@ -120,6 +126,9 @@ func (tg *target) setShape(t *change.Table) error {
 // keyCollation is the collation of a text column of a key that is made for it: the order of bytes, as the
 // source's keys compare here.
 const keyCollation = `pg_catalog."C"`
+
+// identityType is the type of a surrogate column: the server numbers it and takes no value for it.
+const identityType = " bigint NOT NULL GENERATED ALWAYS AS IDENTITY"
 
 // bind takes over what the catalog says of the existing table.
 func (tg *target) bind(r *relation) {
@@ -188,6 +197,9 @@ func (tg *target) mapping(shape *change.Table) ([]int, error) {
 func (tg *target) createTable() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE %s (", tg.name)
+	if tg.Identity != "" {
+		b.WriteString(ident(tg.Identity) + identityType + ", ")
+	}
 	for i, c := range tg.columns {
 		if i > 0 {
 			b.WriteString(", ")

@@ -1,0 +1,16 @@
+package clickhouse
+
+import "github.com/etlsandbox/cdc/sinks"
+
+// DDL are the statements that make a target's table of versions and its readers' view; database "" is
+// "default". It connects to nothing.
+func DDL(t sinks.Target, database string) ([]string, error) {
+	if database == "" {
+		database = "default"
+	}
+	tg, err := newTarget(t, Config{Database: database})
+	if err != nil {
+		return nil, err
+	}
+	return []string{tg.createVersions(""), tg.createView("")}, nil
+}
