@@ -8,11 +8,13 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/jackc/pgx/v5"
-	mssql "github.com/microsoft/go-mssqldb"
+	_ "github.com/jackc/pgx/v5/stdlib" // database/sql's driver "pgx"
+	_ "github.com/microsoft/go-mssqldb"
 
+	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/sample"
 	"github.com/etlsandbox/cdc/internal/testenv"
 )
@@ -25,18 +27,180 @@ type destination struct {
 	// kill ends its server as a power switch would; restart brings it back.
 	kill    func() error
 	restart func(ctx context.Context) error
-	// ledger reads what all states of the source have in common, and the place that the destination names for it:
-	// in one snapshot, or, where apart is set, each view by itself, after the place.
-	ledger func(ctx context.Context) (ledger, error)
-	apart  bool
-	// digest is count, sum and digest of each view's rows, as the source is asked for them too.
-	digest func(ctx context.Context) ([][3]string, error)
+
+	db      *sql.DB
+	dialect sample.Dialect
+	// oneMoment is the isolation in which a transaction sees one moment of all tables; where apart is set there is
+	// none: each statement sees a moment of its own.
+	oneMoment sql.IsolationLevel
+	apart     bool
+	progress  string        // cdc_progress, quoted
+	pause     time.Duration // before each look of a probe: looks are dear where the server is a double
 }
 
-// ledger is what transfers do not change, at seq.
+// named is a table in the destination's dialect; schema may be empty.
+func (d *destination) named(schema, table string) string {
+	quote := map[sample.Dialect]string{sample.PostgreSQL: `"%s"`, sample.SQLServer: "[%s]", sample.ClickHouse: "`%s`"}[d.dialect]
+	if schema == "" && d.dialect == sample.SQLServer {
+		schema = "dbo"
+	}
+	if schema == "" {
+		return fmt.Sprintf(quote, table)
+	}
+	return fmt.Sprintf(quote+"."+quote, schema, table)
+}
+
+// ledger is what transfers do not change, as text, at seq.
 type ledger struct {
-	sum, rows, stock string
-	seq              int64
+	sums string
+	seq  int64
+}
+
+// ledger reads the answers to queries, and the place that the destination names for them: in one snapshot, or, where
+// there is none, one after the other, the place first.
+func (d *destination) ledger(ctx context.Context, stream string, queries []string) (l ledger, err error) {
+	place := "SELECT seq FROM " + d.progress + " WHERE stream = '" + stream + "' AND table_name = ''"
+	if d.apart {
+		if err := d.db.QueryRowContext(ctx, place).Scan(&l.seq); err != nil {
+			return l, err
+		}
+		l.sums, err = oneLine(ctx, d.db, d.textual(queries))
+		return l, err
+	}
+	tx, err := d.db.BeginTx(ctx, &sql.TxOptions{Isolation: d.oneMoment})
+	if err != nil {
+		return l, err
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	if l.sums, err = oneLine(ctx, tx, queries); err != nil {
+		return l, err
+	}
+	return l, tx.QueryRowContext(ctx, place).Scan(&l.seq)
+}
+
+// textual makes ClickHouse's answers text; database/sql does it for the others.
+func (d *destination) textual(queries []string) []string {
+	out := make([]string, len(queries))
+	for i, q := range queries {
+		out[i] = "SELECT * APPLY(toString) FROM (" + q + ")"
+	}
+	return out
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// oneLine is the values of the first row of each query, in one line.
+func oneLine(ctx context.Context, q querier, queries []string) (string, error) {
+	var out []string
+	for _, query := range queries {
+		values, err := firstRow(ctx, q, query)
+		if err != nil {
+			return "", err
+		}
+		out = append(out, values...)
+	}
+	return strings.Join(out, " "), nil
+}
+
+func firstRow(ctx context.Context, q querier, query string) (values []string, err error) {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	values = make([]string, len(names))
+	into := make([]any, len(names))
+	for i := range into {
+		into[i] = &values[i]
+	}
+	if !rows.Next() {
+		return nil, errors.Join(rows.Err(), fmt.Errorf("%s: no row", query))
+	}
+	return values, rows.Scan(into...)
+}
+
+// look answers a probe of CustomerOrderFlat.
+func (d *destination) look(ctx context.Context) (n int64, err error) {
+	if err := pipeline.Sleep(ctx, d.pause); err != nil {
+		return 0, err
+	}
+	err = d.db.QueryRowContext(ctx, sample.ProbeQuery(d.dialect, d.named("", "CustomerOrderFlat"), "")).Scan(&n)
+	return n, err
+}
+
+// open connects the leg's own reader, until the end of the test.
+func (d *destination) open(t *testing.T, db *sql.DB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(2)
+	t.Cleanup(func() { _ = db.Close() }) // its server may be gone
+	d.db = db
+}
+
+// ownPostgres moves the scene's destination to a server of its own, which may be killed, and returns it as a leg.
+func (s *scene) ownPostgres() *destination {
+	s.sink = testenv.NewPostgres(s.t)
+	s.target = s.sink.CreateDatabase(s.t)
+	d := &destination{
+		name: "neptune", kill: s.sink.Kill9, restart: func(ctx context.Context) error { return s.sink.Restart(ctx) },
+		dialect: sample.PostgreSQL, oneMoment: sql.LevelRepeatableRead, progress: "cdc_progress", pause: 2 * time.Millisecond,
+	}
+	db, err := sql.Open("pgx", s.sink.DSN(s.target))
+	d.open(s.t, db, err)
+	return d
+}
+
+// onSQLServer is a leg of SQL Server: a double of its own, which is crashed, or a database of the server that the
+// environment names, which is cut off.
+func onSQLServer(t *testing.T, name, deliver string) *destination {
+	d := &destination{name: name, dialect: sample.SQLServer, oneMoment: sql.LevelSnapshot, progress: "[dbo].[cdc_progress]", pause: 10 * time.Millisecond}
+	var server *testenv.SQLServerInstance
+	var addr string
+	if os.Getenv("CDC_TEST_SQLSERVER") != "" {
+		server = testenv.SQLServer(t)
+		proxy := testenv.NewProxy(t, server.Addr)
+		addr = proxy.Addr
+		d.kill = func() error { proxy.Refuse(); proxy.Cut(); return nil }
+		d.restart = func(context.Context) error { return proxy.Heal() }
+	} else {
+		server = testenv.NewSQLServer(t)
+		addr = server.Addr
+		d.kill = server.Kill9
+		d.restart = func(ctx context.Context) error { return server.Restart(ctx) }
+	}
+	database := server.CreateDatabase(t)
+	if err := server.Exec(t.Context(), "", "ALTER DATABASE ["+database+"] SET ALLOW_SNAPSHOT_ISOLATION ON"); err != nil {
+		t.Fatal(err)
+	}
+	d.settings = sqlServerSink(t, name, addr, server, database, deliver)
+	db, err := sql.Open("sqlserver", server.DSN(database))
+	d.open(t, db, err)
+	return d
+}
+
+// onClickHouse is a leg of ClickHouse. Nothing there spans two tables; what a batch does to one table is one block
+// as long as it fits into one, and becomes visible in one moment.
+func onClickHouse(t *testing.T, name, deliver string) *destination {
+	server := testenv.NewClickHouse(t)
+	database := clickHouseDatabase(t, server)
+	d := &destination{
+		name: name, settings: clickHouseSink(t, name, server.Addr, server, database, deliver), apart: true,
+		kill: server.Kill9, restart: func(ctx context.Context) error { return server.Restart(ctx) },
+		dialect: sample.ClickHouse, progress: "cdc_progress FINAL", pause: 20 * time.Millisecond,
+	}
+	d.open(t, clickhouse.OpenDB(&clickhouse.Options{
+		Protocol: clickhouse.HTTP, Addr: []string{server.Addr},
+		Auth: clickhouse.Auth{Database: database, Username: server.User, Password: server.Password},
+	}), nil)
+	return d
 }
 
 // deliverViews is the value of deliver for views under their own names.
@@ -48,162 +212,34 @@ func deliverViews(views []string) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
-// ownPostgres moves the scene's destination to a server of its own, which may be killed, and returns it as a leg.
-func (s *scene) ownPostgres() destination {
-	s.sink = testenv.NewPostgres(s.t)
-	s.target = s.sink.CreateDatabase(s.t)
-	return onPostgres(s.t, "neptune", s.sink, s.target)
-}
-
-func onPostgres(t *testing.T, name string, server *testenv.PostgresServer, database string) destination {
-	var conn *pgx.Conn // of the one goroutine that reads
-	t.Cleanup(func() {
-		if conn != nil {
-			_ = conn.Close(context.Background()) // its server may be gone
-		}
-	})
-	return destination{
-		name: name, kill: server.Kill9, restart: func(ctx context.Context) error { return server.Restart(ctx) },
-		ledger: func(ctx context.Context) (l ledger, err error) {
-			if conn == nil || conn.IsClosed() {
-				if conn, err = pgx.Connect(ctx, server.DSN(database)); err != nil {
-					return l, err
-				}
-			}
-			err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-				return errors.Join(
-					tx.QueryRow(ctx, sample.LedgerSum(sample.PostgreSQL, `"CustomerOrderFlat"`, "")).Scan(&l.sum, &l.rows),
-					tx.QueryRow(ctx, sample.WarehouseLedgerSum(sample.PostgreSQL, `"StockSheet"`, "")).Scan(&l.stock),
-					tx.QueryRow(ctx, "SELECT seq FROM cdc_progress WHERE stream = $1 AND table_name = ''", viewStream).Scan(&l.seq))
-			})
-			return l, err
-		},
-		digest: func(ctx context.Context) (all [][3]string, err error) {
-			c, err := pgx.Connect(ctx, server.DSN(database))
-			if err != nil {
-				return nil, err
-			}
-			defer c.Close(context.WithoutCancel(ctx))
-			for _, q := range []string{
-				sample.FlatDigest(sample.PostgreSQL, `"CustomerOrderFlat"`, ""), sample.WarehouseDigest(sample.PostgreSQL, `"StockSheet"`, ""),
-			} {
-				var d [3]string
-				if err := c.QueryRow(ctx, q).Scan(&d[0], &d[1], &d[2]); err != nil {
-					return nil, err
-				}
-				all = append(all, d)
-			}
-			return all, nil
-		},
-	}
-}
-
-// sqlServerSink is a sink of type sqlserver in cdc.yaml; its password is in the variable that the lines name.
-func sqlServerSink(t *testing.T, name, addr string, server *testenv.SQLServerInstance, database, more string) string {
+// sqlServerSink is a sink of type sqlserver in cdc.yaml; addr is the server's or a proxy's on this machine.
+func sqlServerSink(t *testing.T, name, addr string, server *testenv.SQLServerInstance, database, deliver string) string {
 	t.Helper()
-	variable := passwordOf(t, name, server.Password)
 	tls := "{mode: disable}"
 	if server.CA != "" {
 		tls = fmt.Sprintf("{mode: verify-full, ca: %q}", server.CA)
 	}
-	return fmt.Sprintf("  %s:\n    type: sqlserver\n    host: %s\n    port: %d\n    database: %s\n    user: %s\n    password: ${env:%s}\n    tls: %s\n    retry: {max_backoff: 1s}\n%s",
-		name, "127.0.0.1", portOf(t, addr), database, server.User, variable, tls, more)
+	return sinkLines(t, name, "sqlserver", addr, database, server.User, server.Password, tls, deliver)
 }
 
 // clickHouseSink is a sink of type clickhouse in cdc.yaml.
-func clickHouseSink(t *testing.T, name, addr string, server *testenv.ClickHouseServer, database, more string) string {
+func clickHouseSink(t *testing.T, name, addr string, server *testenv.ClickHouseServer, database, deliver string) string {
 	t.Helper()
-	return fmt.Sprintf("  %s:\n    type: clickhouse\n    host: 127.0.0.1\n    port: %d\n    database: %s\n    user: %s\n    password: ${env:%s}\n    tls: {mode: disable}\n    retry: {max_backoff: 1s}\n%s",
-		name, portOf(t, addr), database, server.User, passwordOf(t, name, server.Password), more)
+	return sinkLines(t, name, "clickhouse", addr, database, server.User, server.Password, "{mode: disable}", deliver)
 }
 
-// passwordOf puts a password into the environment of the daemons that the test starts.
-func passwordOf(t *testing.T, name, password string) (variable string) {
+// sinkLines are a sink in cdc.yaml; its password is in the environment of the daemons that the test starts.
+func sinkLines(t *testing.T, name, kind, addr, database, user, password, tls, deliver string) string {
 	t.Helper()
-	variable = "E2E_PASSWORD_" + strings.ToUpper(name)
+	variable := "E2E_PASSWORD_" + strings.ToUpper(name)
 	t.Setenv(variable, password)
-	return variable
+	return fmt.Sprintf("  %s:\n    type: %s\n    host: 127.0.0.1\n    port: %d\n    database: %s\n    user: %s\n    password: ${env:%s}\n    tls: %s\n    retry: {max_backoff: 1s}\n    deliver: %s\n",
+		name, kind, portOf(t, addr), database, user, variable, tls, deliver)
 }
-
-// onSQLServer is a leg of SQL Server: a double of its own, which is crashed, or a database of the server that the
-// environment names, which is cut off.
-func onSQLServer(t *testing.T, name string, views []string) destination {
-	var server *testenv.SQLServerInstance
-	var leg destination
-	addr := ""
-	if os.Getenv("CDC_TEST_SQLSERVER") != "" {
-		server = testenv.SQLServer(t)
-		proxy := testenv.NewProxy(t, server.Addr)
-		addr = proxy.Addr
-		leg.kill = func() error { proxy.Refuse(); proxy.Cut(); return nil }
-		leg.restart = func(context.Context) error { return proxy.Heal() }
-	} else {
-		server = testenv.NewSQLServer(t)
-		addr = server.Addr
-		leg.kill = server.Kill9
-		leg.restart = func(ctx context.Context) error { return server.Restart(ctx) }
-	}
-	database := server.CreateDatabase(t)
-	if err := server.Exec(t.Context(), "", "ALTER DATABASE ["+database+"] SET ALLOW_SNAPSHOT_ISOLATION ON"); err != nil {
-		t.Fatal(err)
-	}
-	leg.name = name
-	leg.settings = sqlServerSink(t, name, addr, server, database, "    deliver: "+deliverViews(views)+"\n")
-	connector, err := mssql.NewConnector(server.DSN(database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { _ = db.Close() }) // its server may be gone
-	leg.ledger = func(ctx context.Context) (l ledger, err error) {
-		tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSnapshot})
-		if err != nil {
-			return l, err
-		}
-		err = errors.Join(
-			tx.QueryRowContext(ctx, sample.LedgerSum(sample.SQLServer, "[dbo].[CustomerOrderFlat]", "")).Scan(&l.sum, &l.rows),
-			tx.QueryRowContext(ctx, sample.WarehouseLedgerSum(sample.SQLServer, "[dbo].[StockSheet]", "")).Scan(&l.stock),
-			tx.QueryRowContext(ctx, "SELECT [seq] FROM [dbo].[cdc_progress] WHERE [stream] = @p1 AND [table_name] = N''", viewStream).Scan(&l.seq))
-		return l, errors.Join(err, tx.Rollback())
-	}
-	leg.digest = func(ctx context.Context) ([][3]string, error) {
-		return digestsOf(ctx, db, sample.SQLServer, "[dbo].[CustomerOrderFlat]", "[dbo].[StockSheet]")
-	}
-	return leg
-}
-
-// onClickHouse is a leg of ClickHouse. Nothing there spans two tables; what a batch does to one view is one block
-// as long as it fits into one, and becomes visible in one moment.
-func onClickHouse(t *testing.T, name string, views []string) destination {
-	server := testenv.NewClickHouse(t)
-	database := clickHouseDatabase(t, server)
-	db := clickhouse.OpenDB(&clickhouse.Options{
-		Protocol: clickhouse.HTTP, Addr: []string{server.Addr},
-		Auth: clickhouse.Auth{Database: database, Username: server.User, Password: server.Password},
-	})
-	t.Cleanup(func() { _ = db.Close() }) // its server may be gone
-	return destination{
-		name: name, settings: clickHouseSink(t, name, server.Addr, server, database, "    deliver: "+deliverViews(views)+"\n"), apart: true,
-		kill: server.Kill9, restart: func(ctx context.Context) error { return server.Restart(ctx) },
-		ledger: func(ctx context.Context) (l ledger, err error) {
-			err = errors.Join(
-				db.QueryRowContext(ctx, "SELECT toInt64(seq) FROM cdc_progress FINAL WHERE stream = '"+viewStream+"' AND table_name = ''").Scan(&l.seq),
-				db.QueryRowContext(ctx, textual(sample.LedgerSum(sample.ClickHouse, "CustomerOrderFlat", ""))).Scan(&l.sum, &l.rows),
-				db.QueryRowContext(ctx, textual(sample.WarehouseLedgerSum(sample.ClickHouse, "StockSheet", ""))).Scan(&l.stock))
-			return l, err
-		},
-		digest: func(ctx context.Context) ([][3]string, error) {
-			return digestsOf(ctx, db, sample.ClickHouse, "CustomerOrderFlat", "StockSheet")
-		},
-	}
-}
-
-// textual asks for a query's columns as text.
-func textual(query string) string { return "SELECT * APPLY(toString) FROM (" + query + ")" }
 
 func clickHouseDatabase(t *testing.T, server *testenv.ClickHouseServer) string {
 	t.Helper()
-	name := "e2e_" + strings.ToLower(strings.NewReplacer("/", "_").Replace(t.Name()))
+	name := "e2e_" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "_"))
 	if err := server.Exec(t.Context(), "", "DROP DATABASE IF EXISTS "+name, "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
@@ -211,16 +247,4 @@ func clickHouseDatabase(t *testing.T, server *testenv.ClickHouseServer) string {
 		_ = server.Exec(context.Background(), "", "DROP DATABASE IF EXISTS "+name) // the server may be gone
 	})
 	return name
-}
-
-// digestsOf asks a destination for the digests of both views.
-func digestsOf(ctx context.Context, db *sql.DB, d sample.Dialect, flat, stock string) (all [][3]string, err error) {
-	for _, q := range []string{sample.FlatDigest(d, flat, ""), sample.WarehouseDigest(d, stock, "")} {
-		var a [3]string
-		if err := db.QueryRowContext(ctx, q).Scan(&a[0], &a[1], &a[2]); err != nil {
-			return nil, err
-		}
-		all = append(all, a)
-	}
-	return all, nil
 }
