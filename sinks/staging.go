@@ -241,6 +241,10 @@ func (s *Staging) end(b *change.Batch, step *Step) {
 		}
 		switch st.Phase {
 		case Staged:
+			if Behind(b.Cover.Back, st.Boundary.Position) { // the source has lost what is shown, and means to
+				s.show(t, st, step)
+				continue
+			}
 			st.Phase = Held // release shows it at once unless it is older than what is shown
 			step.States[t] = st
 		case Noting:
@@ -255,15 +259,14 @@ func (s *Staging) end(b *change.Batch, step *Step) {
 
 // release shows what is held once the stream has reached what is shown: a boundary never moves back. Only
 // positions prove that. An idle record proves nothing: the stream of views has one for every chunk of a raw
-// table, at the position of the record before it.
+// table, at the position of the record before it. Nor does a new incarnation of the stream: a writer begins
+// one by itself when its log was torn, and the source still has what is shown.
 //
 // A source that was set back is two cases. One that answers with another server identity (restored,
 // replaced) has positions that cannot be compared with what is shown, so Behind is false and the end is
-// shown at once. One with the same identity cannot be told from a log of this stream that lost its tail,
-// whose source still has what is shown and will say so; the destination stays where it is, Held, and
-// reports that, until the source has passed that place again or the operator has removed the
-// destination's rows of the stream from cdc_progress, after which it is filled anew. A new incarnation of
-// the stream is no such word: a writer begins one by itself when its log was torn.
+// shown at once. One with the same identity cannot be told from a torn log: the destination stays where it
+// is, Held, and reports that, until the source has passed that place again, or until an operator says that
+// the source is meant as it is and the cover which that begins (Cover.Back) ends.
 func (s *Staging) release(b *change.Batch, step *Step) {
 	for _, t := range slices.Sorted(maps.Keys(step.States)) {
 		st := step.States[t]
@@ -271,10 +274,14 @@ func (s *Staging) release(b *change.Batch, step *Step) {
 			continue
 		}
 		if _, delivered := s.Tables[t]; delivered {
-			step.Show = append(step.Show, t)
-			s.done(t, st, step)
+			s.show(t, st, step)
 		}
 	}
+}
+
+func (s *Staging) show(t string, st TableState, step *Step) {
+	step.Show = append(step.Show, t)
+	s.done(t, st, step)
 }
 
 func (s *Staging) done(t string, st TableState, step *Step) {

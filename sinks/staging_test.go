@@ -118,11 +118,12 @@ func TestStagingHoldsThroughIdleRecords(t *testing.T) {
 }
 
 // TestStagingOfASourceThatWasSetBack: another server's places do not compare, so its end is shown; a new
-// incarnation of the stream alone is also what a torn log leads to, and shows nothing.
+// incarnation of the stream alone is also what a torn log leads to, and shows nothing. An operator's word shows
+// what is staged where the source has lost what is shown, and only there.
 func TestStagingOfASourceThatWasSetBack(t *testing.T) {
 	s := Staging{Reader: "neptune", Tables: map[string]bool{"t": false}}
-	end := func(server string, incarnation uint64) *change.Batch {
-		b := batchOf(change.End, 10, &change.Cover{ID: "a"})
+	end := func(server string, incarnation uint64, cover string, back change.Position) *change.Batch {
+		b := batchOf(change.End, 10, &change.Cover{ID: cover, Back: back})
 		b.Mark.Position.Server, b.Mark.Incarnation = server, incarnation
 		return b
 	}
@@ -131,9 +132,12 @@ func TestStagingOfASourceThatWasSetBack(t *testing.T) {
 		end   *change.Batch
 		shows bool
 	}{
-		{"the same server", end("s", 1), false},
-		{"the same server, a new incarnation of the stream", end("s", 2), false},
-		{"another server", end("restored", 2), true},
+		{"the same server", end("s", 1, "a", change.Position{}), false},
+		{"the same server, a new incarnation of the stream", end("s", 2, "a", change.Position{}), false},
+		{"another server", end("restored", 2, "a", change.Position{}), true},
+		{"an operator's word, the source ended before what is shown", end("s", 1, "a", at(19).Position), true},
+		{"an operator's word, the source still has what is shown", end("s", 1, "a", at(20).Position), false},
+		{"an operator's word in another cover", end("s", 1, "b", at(19).Position), false},
 	} {
 		states := map[string]TableState{"t": {Phase: Staged, Cover: "a", Begun: 5, Boundary: at(20)}}
 		step, err := s.Decide(c.end, at(9), states)

@@ -64,6 +64,7 @@ type service struct {
 	why     error            // why the pipeline is not there yet
 	live    *pipeline.LiveSource
 	deliver *delivery // nil unless the stages run
+	consent consent
 }
 
 // runService is `cdc run`: it owns the data folder, serves the API from the start, and keeps trying to get
@@ -192,7 +193,14 @@ func (s *service) retryUntilUp(ctx context.Context, run func() error) error {
 		if ctx.Err() != nil || err == nil {
 			return err
 		}
-		if v := pipeline.Judge(err); !v.Retry || hasStatus(err) {
+		v := pipeline.Judge(err)
+		if v.Unmeant {
+			if err := s.untilMeant(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if !v.Retry || hasStatus(err) {
 			return err
 		}
 		s.mu.Lock()

@@ -197,7 +197,7 @@ func (s *service) ReplayDeadLetters(ctx context.Context, r admin.DeadLetterReque
 		if p.stream == cfg.Name {
 			queue = s.rawAsks
 		}
-		one, err := begin(ctx, queue, pipeline.Ask{Reader: p.sink, Tables: []string{p.table}, Range: ranges[p]})
+		one, err := begin(ctx, queue.Ask, pipeline.Ask{Reader: p.sink, Tables: []string{p.table}, Range: ranges[p]})
 		if err != nil {
 			return report, err
 		}

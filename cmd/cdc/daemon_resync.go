@@ -29,7 +29,7 @@ func (s *service) Resync(ctx context.Context, r admin.ResyncRequest) (admin.Resy
 	up := s.src != nil
 	s.mu.Unlock()
 	if !up {
-		return admin.ResyncReport{}, admin.Refused("the pipeline is not running yet", "see cdc status")
+		return s.mean(ctx, r)
 	}
 	asks, err := s.resyncAsks(ctx, r)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *service) Resync(ctx context.Context, r admin.ResyncRequest) (admin.Resy
 	}
 	var report admin.ResyncReport
 	for _, a := range asks {
-		one, err := begin(ctx, a.queue, a.ask)
+		one, err := begin(ctx, a.queue.Ask, a.ask)
 		if err != nil {
 			return report, err
 		}
@@ -64,7 +64,7 @@ func (s *service) resyncAsks(ctx context.Context, r admin.ResyncRequest) ([]resy
 	s.mu.Unlock()
 	switch {
 	case r.All:
-		return []resyncAsk{{queue: s.rawAsks, ask: pipeline.Ask{Tables: tables, Heal: true}}}, nil
+		return []resyncAsk{{queue: s.rawAsks, ask: pipeline.Ask{Tables: tables, Heal: true, Back: true}}}, nil
 	case r.Sink != "":
 		return s.sinkAsks(r)
 	case r.View != "":
@@ -218,14 +218,14 @@ func (s *service) reaches(asks []resyncAsk, name string) (direct, reached bool) 
 }
 
 // begin hands an operator's ask over and returns when its cover has begun.
-func begin(ctx context.Context, queue *pipeline.AskQueue, ask pipeline.Ask) (admin.ResyncReport, error) {
+func begin(ctx context.Context, hand func(pipeline.Ask), ask pipeline.Ask) (admin.ResyncReport, error) {
 	type answer struct {
 		id  string
 		err error
 	}
 	got := make(chan answer, 1)
 	ask.Done = func(id string, err error) { got <- answer{id, err} }
-	queue.Ask(ask)
+	hand(ask)
 	select {
 	case <-ctx.Done():
 		return admin.ResyncReport{}, ctx.Err()

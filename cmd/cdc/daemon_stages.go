@@ -250,6 +250,7 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 		Stream: s.cfg.Name, Server: src.Server().Identity, BatchRows: captureBatchRows, BatchDelay: captureBatchDelay,
 		IdleEvery: s.cfg.Source.Heartbeat, MoveEvery: moveEvery,
 		ChunkRows: snap.ChunkRows, Threads: snap.Threads, KeepLimit: keepFactor * snap.ChunkRows,
+		Meant:     s.meant(),
 		StopOnGap: s.cfg.Source.OnGap == "stop", StopOnUnsupported: s.cfg.Source.OnUnsupported == "stop",
 		Captures: sourceFilter(&s.cfg.Source).Column,
 		Fail:     s.fail, Pace: s.pace, HoldCovers: s.holdCovers,

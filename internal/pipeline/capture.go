@@ -54,6 +54,9 @@ type CaptureConfig struct {
 	// and that nobody reads leaves: Left is told.
 	Reads func(t change.TableID) bool
 	Left  func(t change.TableID)
+	// Meant, unless nil, is an operator's ask that came while the stage was stopped: the source is meant as it
+	// is. The first start heals all tables from where the source's log ends, and answers it.
+	Meant *Ask
 	// NewID makes the ids of covers. Default: stream.RandomID.
 	NewID func() string
 	// Rules is zero outside of simulations.
@@ -97,6 +100,7 @@ type Capture struct {
 	tables  map[string]*change.Table
 	paused  map[string]string // table -> reason
 	ledger  *ledger
+	meant   *Ask // CaptureConfig.Meant until it is answered
 	waiting []Ask
 	begins  []begun
 	jobs    []*chunkJob
@@ -162,7 +166,7 @@ func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader
 	if cfg.NewID == nil {
 		cfg.NewID = stream.RandomID
 	}
-	return &Capture{cfg: cfg, src: src, places: places, chunks: chunks, asks: asks, clock: clock, w: w,
+	return &Capture{cfg: cfg, meant: cfg.Meant, src: src, places: places, chunks: chunks, asks: asks, clock: clock, w: w,
 		rows: newRowWriter(w, enc, cfg.Stream), rowsPer: map[string]int{}}
 }
 
@@ -201,6 +205,9 @@ func (c *Capture) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.meant != nil {
+		return c.gap(ctx, now, "the source is meant as it is now")
+	}
 	if st.Fresh {
 		return c.gap(ctx, now, st.Why)
 	}
@@ -208,6 +215,7 @@ func (c *Capture) start(ctx context.Context) error {
 		return &StopError{
 			What: fmt.Sprintf("stream %s belongs to source server %q, this one is %q", c.cfg.Stream, have, c.cfg.Server),
 			Hint: "point source.host at the right server; if the change is meant, run cdc resync --all",
+			Err:  ErrUnmeant,
 		}
 	}
 	added := c.adopt(st.Meta, now)
@@ -220,7 +228,7 @@ func (c *Capture) start(ctx context.Context) error {
 	case errors.Is(err, ErrPurged) && !c.cfg.StopOnGap:
 		return c.gap(ctx, now, err.Error())
 	case errors.Is(err, ErrPurged):
-		return &StopError{What: "the stream cannot go on without a gap", Err: err, Hint: "set source.on_gap: resync, or run cdc resync --all"}
+		return &StopError{What: "the stream cannot go on without a gap", Err: errors.Join(ErrUnmeant, err), Hint: "set source.on_gap: resync, or run cdc resync --all"}
 	case err != nil:
 		return err
 	}
@@ -292,8 +300,16 @@ func (c *Capture) gap(ctx context.Context, now []*change.Table, why string) erro
 	for _, t := range now {
 		c.tables[t.ID.String()] = t
 	}
-	if err := c.begin(ctx, change.Cover{Heal: true, Tables: names(now)}, now, 0, pos); err != nil {
+	cover := change.Cover{ID: c.cfg.NewID(), Heal: true, Tables: names(now)}
+	if c.meant != nil {
+		cover.Back = pos
+	}
+	if err := c.begin(ctx, cover, now, 0, pos); err != nil {
 		return fmt.Errorf("heal after a gap (%s): %w", why, err)
+	}
+	if c.meant != nil {
+		c.meant.Done(cover.ID, nil)
+		c.meant = nil
 	}
 	return c.src.Open(ctx, pos, c.shapes())
 }

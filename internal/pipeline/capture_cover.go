@@ -63,6 +63,11 @@ func (c *Capture) serveAsk(ctx context.Context) (bool, error) {
 			// go on, and only a whole heal takes the table out of it.
 			cover.Heal, cover.Range = true, change.WholeTable()
 		}
+		if a.Back {
+			if cover.Back, err = c.src.Now(ctx); err != nil {
+				return false, err
+			}
+		}
 		if tables, err = c.unpause(ctx, tables); err == nil {
 			err = c.begin(ctx, cover, tables, a.Floor, c.pos)
 		}
@@ -135,6 +140,7 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 	if len(cover.Whole) > 0 {
 		cover.Range = change.WholeTable() // without order there is no part of a table
 	}
+	cover.Back = c.ledger.back(cover, c.cfg.Rules)
 	st := c.w.State()
 	if c.cfg.Rules.off(seqAbove) {
 		floor = 0
@@ -397,6 +403,7 @@ func (c *Capture) emit(ctx context.Context, j *chunkJob, rows []change.Row) erro
 	c.unit.rows = len(rows)
 	c.unit.byTable[TableOp{name, change.Read}] = len(rows)
 	part := st.Cover
+	part.Back = change.Position{}
 	part.Tables, part.Whole, part.Table, part.Range, part.Unordered = nil, nil, name, j.rng, j.unordered
 	if c.cfg.Rules.off(rangesWithoutEnds) && !j.unordered {
 		if part.Range, err = between(j.table, rows); err != nil {

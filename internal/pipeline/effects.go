@@ -33,6 +33,10 @@ func (e *StopError) Error() string {
 // Unwrap gives the cause.
 func (e *StopError) Unwrap() error { return e.Err }
 
+// ErrUnmeant says that the source is another one than the stream came from, or no longer has what the stream
+// goes on from. Only an operator can say that it is meant so: an Ask with Back.
+var ErrUnmeant = errors.New("the source is not where the stream came from")
+
 // LogKind says what a LogItem is.
 type LogKind uint8
 
@@ -149,6 +153,8 @@ type Ask struct {
 	Range change.KeyRange
 	// Heal says that what readers hold is not true: they show it again in one step at its end.
 	Heal bool
+	// Back is an operator's word that the source is meant as it is now, even if it was replaced or set back.
+	Back bool
 	// Since is the offset of the progress topic up to which the reader has looked for a begin; at first, where
 	// the topic ended when it began to ask. A begin from there on answers it.
 	Since int64

@@ -179,7 +179,11 @@ func layoutOf(e *joiner.Engine) string {
 			col := t.Shape.Columns[c]
 			s += fmt.Sprintf("%s:%s,", col.Name, col.Type.Kind)
 		}
-		s += fmt.Sprintf(")key%v%q;", t.Shape.Key, t.Indexes)
+		s += ")key("
+		for _, c := range t.Shape.Key { // by name: columns that are not kept move the others
+			s += t.Shape.Columns[c].Name + ","
+		}
+		s += fmt.Sprintf(")%q;", t.Indexes)
 	}
 	return s
 }
@@ -335,7 +339,7 @@ func (j *Join) put(ctx context.Context, last *wire.Progress, next map[string]Cov
 		vs = j.releasedBy(next)
 	}
 	if len(vs) > 0 {
-		return j.begin(ctx, change.Cover{Heal: true, Tables: vs}, 0, m, b)
+		return j.begin(ctx, change.Cover{Heal: true, Tables: vs, Back: last.Cover.Back}, 0, m, b)
 	}
 	if err := j.w.Begin(ctx); err != nil {
 		return err

@@ -79,6 +79,7 @@ func (j *Join) begin(ctx context.Context, cover change.Cover, floor change.Seq, 
 	if cover.ID == "" {
 		cover.ID = j.cfg.NewID()
 	}
+	cover.Back = j.ledger.back(cover, j.cfg.Rules)
 	st := j.w.State()
 	if j.cfg.Rules.off(seqAbove) {
 		floor = 0
@@ -191,6 +192,7 @@ func (j *Join) chunk(ctx context.Context, st *wire.CoverState, name string) erro
 	}
 	seq := j.w.State().Seq() + 1
 	part := st.Cover
+	part.Back = change.Position{}
 	part.Tables, part.Table, part.Range = nil, name, c.Range
 	p := wire.Progress{Kind: change.Chunk, SeqFrom: seq, SeqTo: seq, Cover: &part}
 	if err := j.commit(ctx, p, ch.meta, j.at, nil, map[TableOp]int{{name, change.Read}: rows}); err != nil {

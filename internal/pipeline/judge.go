@@ -38,6 +38,8 @@ type Verdict struct {
 	Fenced bool
 	// Refused: credentials or rights were refused; trying again may lock the account.
 	Refused bool
+	// Unmeant: it stops until an operator says that the source is meant as it is.
+	Unmeant bool
 }
 
 // judgements is the one table of error classes; the first that matches decides. What is not in it is
@@ -49,6 +51,7 @@ var judgements = []struct {
 	{stream.ErrFenced, Verdict{Scope: ScopeDaemon, Fenced: true}},
 	{sinks.ErrFenced, Verdict{Scope: ScopeDaemon, Fenced: true}},
 	{sinks.ErrStop, Verdict{Scope: ScopeSink}},
+	{ErrUnmeant, Verdict{Scope: ScopeDaemon, Unmeant: true}},
 	{stream.ErrUnknownOutcome, Verdict{Scope: ScopeStage, Retry: true}},
 	{stream.ErrRestart, Verdict{Scope: ScopeStage, Retry: true}},
 	{cdc.ErrAccess, Verdict{Scope: ScopeDaemon, Refused: true}},
@@ -57,7 +60,7 @@ var judgements = []struct {
 	{ErrPurged, Verdict{Scope: ScopeStage, Retry: true}},
 	{cdc.ErrIncident, Verdict{Scope: ScopeStage, Retry: true}},
 	{cdc.ErrUnsupported, Verdict{Scope: ScopeDaemon}},
-	{cdc.ErrDiverged, Verdict{Scope: ScopeDaemon}},
+	{cdc.ErrDiverged, Verdict{Scope: ScopeDaemon, Unmeant: true}},
 	{joiner.ErrIncomplete, Verdict{Scope: ScopeDaemon}},
 	{joiner.ErrShape, Verdict{Scope: ScopeDaemon}},
 	{statestore.ErrLocked, Verdict{Scope: ScopeDaemon, Fenced: true}},

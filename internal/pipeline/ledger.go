@@ -40,6 +40,24 @@ func (l *ledger) under(table, reader string) bool {
 	return false
 }
 
+// back is Cover.Back of a cover that is about to begin: its own, or that of the newest open cover whose tables
+// its readers take from there to it.
+func (l *ledger) back(c change.Cover, r Rules) change.Position {
+	switch {
+	case r.off(back):
+		return change.Position{}
+	case !c.Heal, !c.Back.IsZero(), r.off(backGoesOn):
+		return c.Back
+	}
+	for _, id := range slices.Backward(l.ids()) {
+		o := l.covers[id].Cover
+		if !o.Back.IsZero() && slices.ContainsFunc(c.Tables, o.Names) {
+			return o.Back
+		}
+	}
+	return change.Position{}
+}
+
 // change is a new content of the ledger and the meta records that write it down.
 type ledgerChange struct {
 	next *ledger

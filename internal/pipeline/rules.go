@@ -24,6 +24,8 @@ const (
 	noStateReplay
 	viewBeginAtRawBegin
 	seqAbove
+	back
+	backGoesOn
 )
 
 var ruleNames = []string{
@@ -37,6 +39,8 @@ var ruleNames = []string{
 	"no-state-replay",            // the joiner goes on from an older state without replay
 	"view-begin-at-raw-begin",    // the views' begin is written at the raw end only
 	"seq-above",                  // a cover that was asked for is not numbered above what its reader holds
+	"back",                       // an operator's word that the source was set back does not reach the readers
+	"back-goes-on",               // it does not go over to the cover that takes the place of the one it was given with
 }
 
 // RuleNames lists the rules that Without knows.

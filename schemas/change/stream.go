@@ -96,6 +96,10 @@ type Cover struct {
 	Unordered bool `json:"unordered,omitempty"`
 	// Whole are those of Tables that are covered as a whole, in Begin and End: their chunks are Unordered.
 	Whole []string `json:"whole,omitempty"`
+	// Back is an operator's word that the source may have been set back, and means what it has now: where its
+	// log ended then. Of what a reader shows from behind that place the source has nothing any more, so at
+	// End it goes back to what the cover brings. Zero: readers never go back.
+	Back Position `json:"back,omitzero"`
 }
 
 // IsFor reports whether the named reader takes part in the cover.

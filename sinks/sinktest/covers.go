@@ -183,6 +183,24 @@ func testHeldEnd(t *testing.T, b *bench) {
 		at(4, b.end(id, tg.Table)), at(5, b.idle()), at(5, b.idle()))
 	b.want(t, tg, order(1, "there", "1.00"))
 
+	// Nor does an operator's word while the source has what is shown; where it has lost that, it does.
+	for _, c := range []struct {
+		lost bool
+		want string
+	}{{false, "there"}, {true, "set back"}} {
+		id = b.newID()
+		meant := func(batch *change.Batch) *change.Batch {
+			if batch.Cover.Back = ahead; c.lost {
+				batch.Cover.Back = at(3, batch).Mark.Position
+			}
+			return batch
+		}
+		apply(t, s, at(2, meant(b.begin(id, heal, tg.Table))), at(3, b.chunk(id, tg.Table, change.WholeTable(), order(1, "set back", "1.00"))))
+		b.want(t, tg, order(1, "there", "1.00"))
+		apply(t, s, at(4, meant(b.end(id, tg.Table))))
+		b.want(t, tg, order(1, c.want, "1.00"))
+	}
+
 	// A source with another identity has places that do not compare: what it has is shown.
 	id = b.newID()
 	restored := func(n int64, batch *change.Batch) *change.Batch {

@@ -91,7 +91,7 @@ func (q *chunkRead) step(w *world) bool {
 		q.read(w)
 		w.note("chunk %d of table %d read, registered %d: %s %v", q.req.Job, q.table, placeOf(q.req.Registered), span(q.req.Range), q.res.Rows)
 		if src.exact { // the log's end, after the read
-			q.res.High = position(len(src.log))
+			q.res.High = position(src.end())
 			return true
 		}
 	case 2: // owned first: a transaction moves from there to executed

@@ -34,7 +34,7 @@ func (w *world) inject() {
 	if w.one("gap", 1000) {
 		w.crash(&w.captures[0].actor)
 		w.crash(&w.captures[1].actor)
-		w.src.purged = len(w.src.log)
+		w.src.purged = w.src.end()
 		w.note("the log is purged before %d", w.src.purged)
 	}
 	if w.one("ddl", 300) {
@@ -49,6 +49,16 @@ func (w *world) inject() {
 	}
 	if w.one("resync", 250) {
 		w.resync()
+	}
+	if w.one("set-back", 700) {
+		if n := w.src.setBack(1 + r.IntN(4)); n > 0 {
+			w.answered = false
+			w.count("set back")
+			w.note("the source loses %d transactions", n)
+		}
+	}
+	if w.one("set-back", 150) && w.src.drained() {
+		w.mean()
 	}
 	if w.tick == w.o.steps/2 {
 		w.addView()
@@ -80,6 +90,19 @@ func (w *world) resync() {
 		a.Heal = true
 	}
 	w.askCapture(a)
+}
+
+// mean is an operator who says that the source is meant as it is.
+func (w *world) mean() {
+	w.note("the source is meant as it is")
+	w.word, w.said = true, true
+	for _, c := range w.captures {
+		if c.up && c.asks != nil {
+			w.word = false
+			c.asks.Ask(pipeline.Ask{Heal: true, Back: true, Done: func(string, error) { w.answered = true }})
+			return
+		}
+	}
 }
 
 func (w *world) brokerFaults() {

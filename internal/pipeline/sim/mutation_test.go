@@ -49,6 +49,8 @@ var mutations = []mutation{
 	{rule: "adopt-old-begin", first: 8},
 	{rule: "adopt-partial-begin"},
 	{rule: "seq-above", fault: "cut-deep"},
+	{rule: "back", fault: "set-back"},
+	{rule: "back-goes-on", fault: "set-back", always: []string{"gap", "ddl", "lost-state", "crash"}},
 }
 
 // TestMutations shows that each rule is needed: without it some history goes wrong that is right with it.

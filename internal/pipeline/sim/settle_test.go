@@ -21,7 +21,7 @@ func (w *world) settled() bool { return w.why() == "" }
 
 // why names something that is left to do.
 func (w *world) why() string {
-	end := len(w.src.log)
+	end := w.src.end()
 	if !w.src.drained() {
 		return "the source is not drained"
 	}
@@ -52,7 +52,7 @@ func (w *world) why() string {
 }
 
 func (w *world) unsettledStreams() string {
-	end := len(w.src.log)
+	end := w.src.end()
 	for _, n := range streamNames {
 		m, err := stream.ReadMeta(context.Background(), w.broker, n)
 		switch {

@@ -96,6 +96,7 @@ type txn struct {
 	changes []rowChange
 	ddl     int // a DDL that changed rows of this table without logging them; -1 none
 	stage   int
+	lost    bool // the source was set back behind it
 }
 
 // source is the database: its log, what the engine shows, and the history that the checks need.
@@ -135,7 +136,35 @@ func (s *source) value(table int) int32 {
 	return s.next
 }
 
-func (s *source) head() *content { return &s.hist[len(s.hist)-1] }
+func (s *source) head() *content { return &s.hist[s.end()] }
+
+// end is the place where the log ends.
+func (s *source) end() int { return s.alive(len(s.log)) }
+
+// alive is the place itself, or the last one before it that is not lost.
+func (s *source) alive(place int) int {
+	for s.lost(place) {
+		place--
+	}
+	return place
+}
+
+func (s *source) lost(place int) bool { return place > 0 && place <= len(s.log) && s.log[place-1].lost }
+
+// setBack loses the last transactions, as a crash does that had not synced the log; its places are not given
+// again. It returns how many it lost.
+func (s *source) setBack(n int) int {
+	if !s.drained() {
+		return 0
+	}
+	lost := 0
+	for place := s.end(); lost < n && place > max(s.purged, 1); place = s.end() {
+		s.log[place-1].lost = true
+		lost++
+	}
+	s.engine = *s.head()
+	return lost
+}
 
 // drained reports whether every transaction is executed.
 func (s *source) drained() bool { return s.prefix(executed) == len(s.log) }
@@ -256,7 +285,7 @@ func (s *source) scramble(table int, st *content) {
 // top is the end of the newest transaction whose stage lies between the two.
 func (s *source) top(least, most int) int {
 	for i := len(s.log); i > 0; i-- {
-		if st := s.log[i-1].stage; st >= least && st <= most {
+		if st := s.log[i-1].stage; st >= least && st <= most && !s.log[i-1].lost {
 			return i
 		}
 	}
@@ -297,7 +326,10 @@ func (l *logReader) Open(_ context.Context, from change.Position, _ []*change.Ta
 		return err
 	}
 	l.at, l.rest = placeOf(from), nil
-	if l.at < l.w.src.purged {
+	switch src := l.w.src; {
+	case src.lost(l.at):
+		return pipeline.ErrUnmeant
+	case l.at < src.purged:
 		return pipeline.ErrPurged
 	}
 	return nil
@@ -307,7 +339,7 @@ func (l *logReader) Open(_ context.Context, from change.Position, _ []*change.Ta
 func (l *logReader) Now(context.Context) (change.Position, error) {
 	err := l.w.effect()
 	done := l.w.src.prefix(executed)
-	return position(done + l.w.r.IntN(len(l.w.src.log)-done+1)), err
+	return position(l.w.src.alive(done + l.w.r.IntN(len(l.w.src.log)-done+1))), err
 }
 
 // Tables implements pipeline.Source.
@@ -321,10 +353,17 @@ func (l *logReader) Next(context.Context, time.Duration) ([]pipeline.LogItem, er
 		return nil, err
 	}
 	src, r := l.w.src, l.w.r
+	if src.lost(l.at) {
+		return nil, pipeline.ErrUnmeant
+	}
 	out := l.rest
 	l.rest = nil
 	for len(out) == 0 || r.IntN(2) == 0 {
+		for l.at < len(src.log) && src.log[l.at].lost {
+			l.at++
+		}
 		if l.at >= len(src.log) {
+			l.at = src.end()
 			break
 		}
 		if l.at < src.purged {

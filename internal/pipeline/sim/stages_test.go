@@ -60,6 +60,9 @@ func (w *world) keep(a *actor, run func(ctx context.Context) error) {
 		case v.Fenced:
 			w.count("fenced")
 			return
+		case v.Unmeant && w.faults["set-back"]:
+			w.count("unmeant")
+			return // until an operator has said that the source is meant as it is
 		case !v.Retry || !expected(err):
 			w.fail("error", fmt.Sprintf("%s stopped: %v", a.name, err))
 		}
@@ -126,6 +129,9 @@ func (w *world) newCapture(i int) *captureProcess {
 			IdleEvery: 60 * time.Millisecond, MoveEvery: 20 * time.Millisecond, ChunkRows: 2, Threads: 2, KeepLimit: 6,
 			HoldCovers: w.hold, Fail: func(string) error { return w.point() }, NewID: w.newID, Rules: w.rules,
 			Observe: func(c pipeline.Committed) { w.committed(c, wr) },
+		}
+		if w.word {
+			cfg.Meant = &pipeline.Ask{Back: true, Done: func(string, error) { w.word, w.answered = false, true }}
 		}
 		src := &logReader{w: w, tables: w.tables}
 		stage := pipeline.NewCapture(cfg, src, places{}, p.chunks, p.asks, w, wr, encoder(rawStream))

@@ -68,9 +68,12 @@ type world struct {
 	cur      *actor // whose turn it is; nil: the scheduler's
 
 	dirty, mended [tableCount]bool
-	fresh         map[string]bool // covers that began since it is quiet
-	trails        map[string][]trail
-	metaFloor     map[string]int64
+	// said: an operator said that the source is meant as it is. word waits for a capture that starts; answered:
+	// since the source was last set back a cover has begun for it.
+	said, word, answered bool
+	fresh                map[string]bool // covers that began since it is quiet
+	trails               map[string][]trail
+	metaFloor            map[string]int64
 }
 
 // trail is a committed progress record, as far as trimming needs it.
@@ -129,6 +132,8 @@ func newWorld(f *fixture, o options) *world {
 	for _, n := range faultNames {
 		w.faults[n] = r.IntN(3) == 0 && o.only == "" || n == o.only || slices.Contains(o.always, n)
 	}
+	// Drawn apart, so that the other faults of a seed do not depend on it.
+	w.faults["set-back"] = o.only == "set-back" || o.only == "" && o.without == "" && rand.New(rand.NewPCG(o.seed, 8)).IntN(4) == 0
 	w.faults["cut-deep"] = o.only == "cut-deep" || slices.Contains(o.always, "cut-deep")
 	w.later = []*view.Plan{f.plans["flat"], f.plans["names"]}
 	if r.IntN(2) == 0 {
@@ -335,6 +340,10 @@ func (w *world) run() (v *violation) {
 		if w.settled() {
 			w.final()
 			return nil
+		}
+		// Once is enough, unless the capture has stopped again or the broker has lost what came of it.
+		if w.faults["set-back"] && w.tick%1000 == 0 && (!w.answered || !w.captures[0].up || w.counts["power cut"] > 0) {
+			w.mean()
 		}
 		for i, t := range w.tables {
 			if w.dirty[i] && !w.mended[i] && w.tick%1000 == 0 {
