@@ -57,6 +57,15 @@ func (r *relation) keyIndex(columns []string) string {
 	return ""
 }
 
+// exists tells whether there is a table of the quoted name.
+func (s *session) exists(ctx context.Context, name string) (bool, error) {
+	found := 0
+	if _, err := s.one(ctx, existsSQL.with(), []any{sql.Named("name", name)}, &found); err != nil {
+		return false, fmt.Errorf("look for table %s: %w", name, err)
+	}
+	return found == 1, nil
+}
+
 // lookup reads a table's entry in the catalog; nil if there is none.
 func (s *session) lookup(ctx context.Context, schema, name string) (*relation, error) {
 	r := &relation{}

@@ -22,14 +22,14 @@ func (s *Sink) ensureBookkeeping(ctx context.Context) error {
 		name string
 		ddl  string
 	}{
-		{"cdc_progress", createProgressSQL.with("progress", s.progress)},
-		{"cdc_quarantine", createQuarantineSQL.with("quarantine", s.quarantine)},
+		{s.progress, createProgressSQL.with("progress", s.progress)},
+		{s.quarantine, createQuarantineSQL.with("quarantine", s.quarantine)},
 	} {
-		rel, err := s.session.lookup(ctx, s.cfg.Schema, b.name)
+		there, err := s.session.exists(ctx, b.name)
 		if err != nil {
 			return err
 		}
-		if rel != nil {
+		if there {
 			continue
 		}
 		if _, err := s.exec(ctx, "bookkeeping", b.ddl); err != nil {

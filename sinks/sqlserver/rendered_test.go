@@ -65,7 +65,7 @@ func rendered(t testing.TB) map[string]string {
 	for _, name := range []text{
 		sessionSQL, beginSQL, commitSQL, rollbackSQL, abortOnSQL, abortOffSQL, savepointSQL, rollbackToSQL, serverSQL, grantsSQL,
 		createProgressSQL, createQuarantineSQL, formatVersionSQL, takeSQL, fenceSQL, writerSQL, loadSQL, markSQL, storeStateSQL,
-		deleteStateSQL, shownSQL, relationSQL, columnsSQL, indexesSQL, ownedSQL, leftSQL, ownSQL, disownSQL, quarantineSQL,
+		deleteStateSQL, shownSQL, existsSQL, relationSQL, columnsSQL, indexesSQL, ownedSQL, leftSQL, ownSQL, disownSQL, quarantineSQL,
 		anyQuarantinedSQL, quarantinedKeysSQL, forgetKeySQL, forgetBeforeSQL, forgetStreamSQL, countRowsSQL, snapshotSQL,
 		repeatableReadSQL, snapshotAllowedSQL, quarantineEntriesSQL, forgetEntrySQL,
 	} {

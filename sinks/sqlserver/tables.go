@@ -52,9 +52,8 @@ func (s *Sink) checkStage(ctx context.Context, st *stream, from string) error {
 	if state.Phase != sinks.Staged && state.Phase != sinks.Held && state.Phase != sinks.Noting {
 		return nil
 	}
-	tg := st.targets[from]
-	rel, err := s.session.lookup(ctx, tg.schema, tg.stageN)
-	if err == nil && rel == nil {
+	there, err := s.session.exists(ctx, st.targets[from].stage)
+	if err == nil && !there {
 		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
 	}
 	return err
@@ -94,10 +93,7 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target) (fres
 		}
 		return false, &sinks.StopError{What: what, Hint: "deliver to another name, or set adopt: true to make its rows equal to the source: rows that the source does not have are deleted"}
 	}
-	if err := s.expand(ctx, tg, rel, n == 0, ours); err != nil {
-		return false, err
-	}
-	if err := s.bind(ctx, tg); err != nil || ours {
+	if err := s.expand(ctx, tg, rel, n == 0, ours); err != nil || ours {
 		return false, err
 	}
 	return true, s.own(ctx, stream, tg, rel.owner)
@@ -129,7 +125,8 @@ func (s *Sink) own(ctx context.Context, stream string, tg *target, was string) e
 }
 
 // expand brings an existing table up to the shape: columns are added and widened, NOT NULL is dropped where
-// the source allows NULL or has the column no more, nothing else changes. What would lose data stops.
+// the source allows NULL or has the column no more, nothing else changes. What would lose data stops. The target is
+// bound to the table as it is then.
 func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, ours bool) error {
 	var add, alter []string
 	for i, c := range tg.columns {
@@ -174,13 +171,20 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	if tg.Changes != sinks.Expand && len(add)+len(alter) > 0 {
 		return tg.Unchanged(alterTexts(tg.name, add, alter)...)
 	}
+	hasKey := rel.keyIndex(tg.keyNames()) != ""
+	if len(add)+len(alter) == 0 && hasKey {
+		tg.bind(rel)
+		return tg.checkKeyWidth()
+	}
 	if err := s.alter(ctx, tg.name, add, alter); err != nil {
 		return err
 	}
-	if rel.keyIndex(tg.keyNames()) != "" {
-		return nil
+	if !hasKey {
+		if err := s.createKeyIndex(ctx, tg, rel); err != nil {
+			return err
+		}
 	}
-	return s.createKeyIndex(ctx, tg, rel)
+	return s.bind(ctx, tg)
 }
 
 // alter changes a table.
@@ -283,9 +287,6 @@ func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) err
 	if err := a.s.expand(ctx, tg, rel, false, true); err != nil {
 		return err
 	}
-	if err := a.s.bind(ctx, tg); err != nil {
-		return err
-	}
 	if err := a.expandStage(ctx, tg); err != nil {
 		return err
 	}
@@ -296,6 +297,9 @@ func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) err
 
 // expandStage gives a staging table that is in use the columns and types that its table has now.
 func (a *apply) expandStage(ctx context.Context, tg *target) error {
+	if there, err := a.s.session.exists(ctx, tg.stage); err != nil || !there {
+		return err
+	}
 	rel, err := a.s.session.lookup(ctx, tg.schema, tg.stageN)
 	if err != nil || rel == nil {
 		return err

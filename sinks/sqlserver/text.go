@@ -39,6 +39,7 @@ const (
 	deleteStateSQL text = "progress_delete_state"
 	shownSQL       text = "progress_shown"
 
+	existsSQL       text = "exists"
 	relationSQL     text = "catalog_table"
 	columnsSQL      text = "catalog_columns"
 	indexesSQL      text = "catalog_indexes"
