@@ -52,13 +52,33 @@ type Field struct {
 	Name string
 	// Column is its index in Table.Columns, or -1 if it is not captured.
 	Column int
-	// Fraction is the number of digits of a temporal column's fraction of a second.
+	// Fraction is the number of digits of a temporal column's fraction of a second; unknownFraction of a column
+	// that the catalog has no more.
 	Fraction int
 }
 
-// At returns the layout that the table had when its shape was stored, given what it is now: columns that
-// came since are left out.
+const unknownFraction = -1
+
+// At returns the layout that the table had when its shape was stored, given what it is now.
 func (l *Layout) At(stored *change.Table) *Layout {
+	if stored.Fields == nil {
+		return l.guess(stored)
+	}
+	old := *l
+	old.Table, old.Fields = stored, nil
+	for _, name := range stored.Fields {
+		f := Field{Name: name, Column: stored.Column(name), Fraction: unknownFraction}
+		if i := slices.IndexFunc(l.Fields, func(f Field) bool { return strings.EqualFold(f.Name, name) }); i >= 0 {
+			f.Fraction = l.Fields[i].Fraction
+		}
+		old.Fields = append(old.Fields, f)
+	}
+	return &old
+}
+
+// guess is At for a shape that does not say which columns were left out: captured columns that it has not
+// came since.
+func (l *Layout) guess(stored *change.Table) *Layout {
 	old := *l
 	old.Table, old.Fields = stored, nil
 	seen := 0
@@ -239,6 +259,7 @@ func (c *catalog) columns(ctx context.Context, conn *sql.Conn) error {
 			}
 		}
 		l.Fields = append(l.Fields, field)
+		l.Table.Fields = append(l.Table.Fields, field.Name)
 	}
 	return nil
 }

@@ -183,4 +183,11 @@ func TestLayoutAt(t *testing.T) {
 	if d := cmp.Diff([]cdc.Field{{Name: "a", Column: 0}, {Name: "gone", Column: 1}, {Name: "b", Column: 2}}, got.Fields); d != "" {
 		t.Error(d)
 	}
+	// A shape that says which columns there were gives each its place, whatever the filter and the catalog say now.
+	stored := table("a", "gone", "b")
+	stored.Fields = []string{"out", "a", "gone", "c", "b"}
+	got = now.At(stored)
+	if d := cmp.Diff([]cdc.Field{{Name: "out", Column: -1, Fraction: -1}, {Name: "a", Column: 0}, {Name: "gone", Column: 1, Fraction: -1}, {Name: "c", Column: -1}, {Name: "b", Column: 2}}, got.Fields); d != "" {
+		t.Error(d)
+	}
 }

@@ -124,7 +124,7 @@ func oldFractions(m *tableMap, l *cdc.Layout) error {
 		if c.name != "" {
 			at = fieldIndex(l.Fields, c.name)
 		}
-		if at >= 0 && at < len(l.Fields) && l.Fields[at].Fraction > 0 {
+		if at >= 0 && at < len(l.Fields) && l.Fields[at].Fraction != 0 {
 			return fmt.Errorf("column %s.%s is stored in MariaDB's old format for fractions of a second, whose size the log does not tell: rebuild the table under mysql56_temporal_format=ON with  ALTER TABLE … FORCE: %w",
 				l.Table.ID, l.Fields[at].Name, cdc.ErrUnsupported)
 		}

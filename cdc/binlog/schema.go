@@ -17,7 +17,8 @@ type SchemaKind uint8
 
 // The kinds of schema changes.
 const (
-	// Followed: the table has the shape New from here on; the reader reads it so.
+	// Followed: the table has the shape New from here on; the reader reads it so. It may have the columns that
+	// it had, and others that are not captured.
 	Followed SchemaKind = iota + 1
 	// RowsChanged: the shape stays, the rows are others than the log says. The reader goes on; only a
 	// cover of the table makes what is downstream true again.
@@ -196,16 +197,30 @@ func (r *Reader) addColumns(ctx context.Context, l *cdc.Layout, c ddl.Change) ([
 			captured, refill = true, refill || col.Filled
 		}
 	}
-	next := &cdc.Layout{Charset: now.Charset, Collation: now.Collation, Engine: now.Engine, Generated: now.Generated, Fields: fields}
-	next.Table = grow(l, now, fields)
-	if !captured {
-		next.Table = l.Table
-	}
-	r.layouts[l.Table.ID] = next
-	if !captured {
+	if len(fields) == len(l.Fields) {
 		return nil, nil
 	}
+	next := &cdc.Layout{Charset: now.Charset, Collation: now.Collation, Engine: now.Engine, Generated: now.Generated, Fields: fields}
+	if next.Table = withFields(l.Table, fields); captured {
+		next.Table = grow(l, now, fields)
+	}
+	r.layouts[l.Table.ID] = next
 	return []SchemaChange{{Kind: Followed, Table: l.Table.ID, Old: l.Table, New: next.Table, Refill: refill}}, nil
+}
+
+// withFields returns the table with other columns that are not captured.
+func withFields(t *change.Table, fields []cdc.Field) *change.Table {
+	n := *t
+	n.Fields = fieldNames(fields)
+	return &n
+}
+
+func fieldNames(fs []cdc.Field) []string {
+	names := make([]string, len(fs))
+	for i, f := range fs {
+		names[i] = f.Name
+	}
+	return names
 }
 
 func fieldIndex(fs []cdc.Field, name string) int {
@@ -216,7 +231,7 @@ func fieldIndex(fs []cdc.Field, name string) int {
 // numbers the fields' columns.
 func grow(l, now *cdc.Layout, fields []cdc.Field) *change.Table {
 	old := l.Table
-	t := &change.Table{ID: old.ID, ForeignKeys: old.ForeignKeys, Version: old.Version + 1}
+	t := &change.Table{ID: old.ID, ForeignKeys: old.ForeignKeys, Fields: fieldNames(fields), Version: old.Version + 1}
 	for i := range fields {
 		f := &fields[i]
 		if f.Column < 0 {
@@ -289,7 +304,7 @@ func (r *Reader) reshape(ctx context.Context, l *cdc.Layout, c ddl.Change) ([]Sc
 		return r.unsupported(l, c.What+": "+reason, ""), nil
 	}
 	next := *now
-	next.Table = l.Table
+	next.Table = withFields(l.Table, now.Fields)
 	r.layouts[l.Table.ID] = &next
-	return nil, nil
+	return []SchemaChange{{Kind: Followed, Table: l.Table.ID, Old: l.Table, New: next.Table}}, nil
 }

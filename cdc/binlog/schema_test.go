@@ -151,20 +151,30 @@ func TestTrackAgain(t *testing.T) {
 	})
 }
 
-// TestColumnsLeftOut: columns that are not captured are passed over, also when they change.
+// TestColumnsLeftOut: columns that are not captured are passed over, also when they change; the shape says which
+// there are.
 func TestColumnsLeftOut(t *testing.T) {
 	onAll(t, func(t *testing.T, s *testenv.MySQLServer) {
 		f := newFixture(t, s)
 		f.filter.Column = func(_ change.TableID, c string) bool { return !strings.HasPrefix(c, "x") }
 		f.exec("CREATE TABLE a (x1 GEOMETRY, id INT PRIMARY KEY, x2 JSON, v INT, x3 VARCHAR(10))")
 		r := f.open(f.current())
-		var got []string
+		var got, fields []string
 		for _, q := range []string{`INSERT INTO a VALUES (POINT(1, 2), 1, '{"a": 1}', 10, 'secret')`, "ALTER TABLE a MODIFY x3 VARCHAR(500), DROP COLUMN x2",
 			"INSERT INTO a VALUES (NULL, 2, 20, REPEAT('s', 300))", "ALTER TABLE a ADD COLUMN x4 INT AFTER id", "INSERT INTO a VALUES (NULL, 3, 1, 30, NULL)"} {
 			f.exec(q)
-			got = append(got, story(f.until(r, f.current()))...)
+			items := f.until(r, f.current())
+			got = append(got, story(items)...)
+			for _, it := range items {
+				if it.Kind == Schema {
+					fields = it.Schema.New.Fields
+				}
+			}
 		}
-		if d := cmp.Diff([]string{"c a [] [1 10]", "c a [] [2 20]", "c a [] [3 30]"}, got); d != "" {
+		if d := cmp.Diff([]string{"c a [] [1 10]", "followed a", "followed a", "c a [] [2 20]", "followed a", "c a [] [3 30]"}, got); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]string{"x1", "id", "x4", "v", "x3"}, fields); d != "" {
 			t.Error(d)
 		}
 	})

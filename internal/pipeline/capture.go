@@ -232,9 +232,10 @@ func (c *Capture) start(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	if hidden := c.hide(now); len(hidden) > 0 {
-		// Columns that the filter has lost must not leave any more: the tables begin anew without them.
-		if err := c.begin(ctx, change.Cover{Heal: true, Tables: names(hidden)}, hidden, 0, c.pos); err != nil {
+	if other := c.refilter(now); len(other) > 0 {
+		// Columns that the filter has lost must not leave any more, and of those that it has gained nothing has
+		// left yet: the tables begin anew.
+		if err := c.begin(ctx, change.Cover{Heal: true, Tables: names(other)}, other, 0, c.pos); err != nil {
 			return err
 		}
 		if err := c.src.Open(ctx, c.pos, c.shapes()); err != nil {

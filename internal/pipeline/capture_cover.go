@@ -153,7 +153,7 @@ func (c *Capture) begin(ctx context.Context, cover change.Cover, tables []*chang
 	meta := ch.meta
 	for _, t := range tables {
 		name := t.ID.String()
-		if v := st.Meta.Tables[name]; v == nil || !v.Table.SameShape(t) {
+		if v := st.Meta.Tables[name]; v == nil || !v.Table.SameShape(t) || !slices.Equal(v.Table.Fields, t.Fields) {
 			r, err := wire.EncodeMeta(wire.MetaTablePrefix+name, v.Next(seq, t))
 			if err != nil {
 				return err

@@ -157,21 +157,3 @@ func (c *Capture) schema(ctx context.Context, it *LogItem, tables []*change.Tabl
 	c.pos = it.Position
 	return nil
 }
-
-// hide takes the shapes of now of tables of which the filter excludes a column that the stream still has.
-func (c *Capture) hide(now []*change.Table) (hidden []*change.Table) {
-	if c.cfg.Captures == nil {
-		return nil
-	}
-	for _, t := range now {
-		name := t.ID.String()
-		for _, col := range c.tables[name].Columns {
-			if !c.cfg.Captures(t.ID, col.Name) {
-				c.tables[name] = t
-				hidden = append(hidden, t)
-				break
-			}
-		}
-	}
-	return hidden
-}

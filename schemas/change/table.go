@@ -95,6 +95,9 @@ type Table struct {
 	// A view's key columns may be nullable (left joins), and there NULL equals NULL.
 	Key         []int        `json:"key,omitempty"`
 	ForeignKeys []ForeignKey `json:"foreign_keys,omitempty"`
+	// Fields names all columns of the source's table in its order, those that are not captured included; nil
+	// of a view, and where it is not known.
+	Fields []string `json:"fields,omitempty"`
 	// Version counts the shapes of this table that a stream has seen, from 1.
 	Version int `json:"version,omitempty"`
 }
@@ -116,7 +119,7 @@ func (t *Table) KeyTypes() []Type {
 	return ts
 }
 
-// SameShape reports whether two tables have equal columns and key (foreign keys and version aside).
+// SameShape reports whether two tables have equal columns and key (foreign keys, fields and version aside).
 func (t *Table) SameShape(o *Table) bool {
 	return t.ID == o.ID && slices.Equal(t.Key, o.Key) &&
 		slices.EqualFunc(t.Columns, o.Columns, func(a, b Column) bool {
