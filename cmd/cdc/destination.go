@@ -128,8 +128,23 @@ func clickhouseConfig(name string, c *config.Sink, o sinks.Observer) clickhouse.
 	return clickhouse.Config{
 		Name: name, Host: c.Host, Port: c.Port, Protocol: protocol, Database: c.Database, User: c.User, Password: c.Password.Reveal(),
 		TLS:      clickhouse.TLS{Mode: c.TLS.Mode, CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, ServerName: c.TLS.ServerName},
-		OnPoison: onPoison(c.OnPoison), Observer: o,
+		OnPoison: onPoison(c.OnPoison), Observer: o, Tables: tableSettings(c),
 	}
+}
+
+// tableSettings are those of tables whose entry names them; an entry for many tables has none of its own.
+func tableSettings(c *config.Sink) map[string]clickhouse.TableSettings {
+	settings := map[string]clickhouse.TableSettings{}
+	for _, d := range c.Deliver {
+		to := d.To
+		if to == "" {
+			to = d.From.View
+		}
+		if to != "" && (len(d.OrderBy) > 0 || d.PartitionBy != "") {
+			settings[to] = clickhouse.TableSettings{OrderBy: d.OrderBy, PartitionBy: d.PartitionBy}
+		}
+	}
+	return settings
 }
 
 func onPoison(word string) sinks.OnPoison {

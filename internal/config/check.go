@@ -146,6 +146,21 @@ func (d *decoder) checkBroker(c *Config) {
 	d.atLeast("broker.retention_bytes", int64(b.RetentionBytes), int64(16*MiB), "16MiB")
 }
 
+// checkDeliver refuses keys that a kind of destination, or an entry for many tables, cannot have.
+func (d *decoder) checkDeliver(path, kind string, del *Deliver) {
+	if del.Identity != "" && kind == "clickhouse" {
+		d.failAt(path+".identity", "%s: ClickHouse numbers no column: remove the key", del.Identity)
+	}
+	for key, set := range map[string]bool{"order_by": len(del.OrderBy) > 0, "partition_by": del.PartitionBy != ""} {
+		switch {
+		case set && kind != "clickhouse":
+			d.failAt(path+"."+key, "shapes tables of ClickHouse, and this sink is of type %s: remove the key", kind)
+		case set && del.From.View == "" && del.To == "":
+			d.failAt(path+"."+key, "the tables of %s have keys of their own: deliver the one it is meant for by a view, or remove the key", del.From)
+		}
+	}
+}
+
 func (d *decoder) checkSink(path string, s *Sink) {
 	d.checkPort(path+".port", s.Port)
 	d.checkTLS(path+".tls", &s.TLS)
@@ -155,6 +170,7 @@ func (d *decoder) checkSink(path string, s *Sink) {
 		if del.From.View == "progress" || del.From.View == "meta" {
 			d.failAt(p+".from", "%s: a view cannot be called %s, which names a topic of the stream itself", del.From, del.From.View)
 		}
+		d.checkDeliver(p, s.Type, &del)
 		if del.To != "" && del.From.View == "" && del.From.Tables.String() != "" {
 			d.failAt(p+".to", "one name cannot hold the tables of an expression: remove the key, and set schema to keep them apart")
 			continue

@@ -180,6 +180,9 @@ type Deliver struct {
 	Delete string `key:"delete" doc:"rows are removed, or marked in the column IsDeleted" enum:"hard|soft"`
 	// Identity is a column of the tables that EtlSandbox made: it stays, and nothing writes it.
 	Identity string `key:"identity" doc:"a surrogate column that the destination numbers and that is never written; not in clickhouse"`
+	// OrderBy and PartitionBy shape a table of ClickHouse when it is made.
+	OrderBy     []string `key:"order_by" doc:"clickhouse: the key columns in the order of the sorting key; empty: the key's own order"`
+	PartitionBy string   `key:"partition_by" doc:"clickhouse: expression over key columns by which the table is partitioned"`
 }
 
 // Batch chooses how many whole transactions a sink applies together.

@@ -159,6 +159,12 @@ cdc.yaml:16:18: vault.address: comes with a later version: remove the key
 cdc.yaml:17:24: admin.auth.issuer: comes with a later version: remove the key
 cdc.yaml:18:20: views.on_change: comes with a later version: remove the key
 cdc.yaml:19:20: topics.oversize: comes with a later version: remove the key`},
+		{"keys of other kinds", strings.Replace(minimal, "view/Flat}", "view/Flat, order_by: [Id]}", 1),
+			`cdc.yaml:11:43: sinks.neptune.deliver[0].order_by: shapes tables of ClickHouse, and this sink is of type postgres: remove the key`},
+		{"keys of one kind", strings.Replace(strings.Replace(minimal, "postgres", "clickhouse", 1), "view/Flat}", "view/Flat, identity: Id}", 1),
+			`cdc.yaml:11:43: sinks.neptune.deliver[0].identity: Id: ClickHouse numbers no column: remove the key`},
+		{"a key for many tables", strings.Replace(strings.Replace(minimal, "postgres", "clickhouse", 1), "view/Flat}", "table/a.*, partition_by: Id}", 1),
+			`cdc.yaml:11:47: sinks.neptune.deliver[0].partition_by: the tables of table/a.* have keys of their own: deliver the one it is meant for by a view, or remove the key`},
 		{"later keys of a sink", minimal + "    schema_changes: strict\n    names: lower\n    extra_columns: [position]\n",
 			`cdc.yaml:13:12: sinks.neptune.names: comes with a later version: remove the key
 cdc.yaml:14:20: sinks.neptune.extra_columns: comes with a later version: remove the key`},

@@ -195,7 +195,8 @@ func (s *session) createIndex(ctx context.Context, x *tsql.CreateIndex) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
+	if len(rows) > 0 {
+		r := rows[0]
 		if strings.EqualFold(r[0].Text, x.Name) {
 			return &rewrite.Error{Number: 1913, Text: fmt.Sprintf("The operation failed because an index or statistics with name '%s' already exists on table '%s'.", x.Name, t.Title)}
 		}

@@ -24,9 +24,6 @@ func pgCode(err error) string {
 	return ""
 }
 
-// cancelledState is PostgreSQL's SQLSTATE of a cancelled statement.
-const cancelledState = "57014"
-
 // serverError turns an error of PostgreSQL into SQL Server's. What has no counterpart stays as it is and is told
 // under the double's own number.
 func (s *session) serverError(ctx context.Context, err error) error {

@@ -19,7 +19,7 @@ const (
 
 // refuse is an error in the words of ClickHouse.
 func refuse(code int, format string, args ...any) error {
-	return fmt.Errorf("Code: %d. DB::Exception: %s", code, fmt.Sprintf(format, args...)) //nolint:staticcheck // ClickHouse's own form
+	return fmt.Errorf("%s: %d. DB::Exception: %s", "Code", code, fmt.Sprintf(format, args...)) // ClickHouse's own form
 }
 
 var codeText = regexp.MustCompile(`Code: (\d+)\.`)

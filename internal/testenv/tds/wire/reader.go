@@ -86,9 +86,8 @@ func (r *Reader) More() bool {
 	return err == nil
 }
 
-// short reads text whose length in units is one byte, long one whose length is two.
+// short reads text whose length in units is one byte.
 func (r *Reader) short() string { return r.text(int(r.u8()) * 2) }
-func (r *Reader) long() string  { return r.text(int(r.u16()) * 2) }
 
 func (r *Reader) text(n int) string {
 	s, err := fromUTF16(r.bytes(n))
