@@ -241,7 +241,7 @@ func (s *Staging) end(b *change.Batch, step *Step) {
 		}
 		switch st.Phase {
 		case Staged:
-			if Behind(b.Cover.Back, st.Boundary.Position) { // the source has lost what is shown, and means to
+			if lost(b.Cover.Back, st.Boundary.Position) { // the source has lost what is shown, and means to
 				s.show(t, st, step)
 				continue
 			}
@@ -277,6 +277,12 @@ func (s *Staging) release(b *change.Batch, step *Step) {
 			s.show(t, st, step)
 		}
 	}
+}
+
+// lost reports whether a source whose log ends at a place has lost what is shown. Unlike a reader's place, that of
+// a source without any GTID says that it has had no transaction since its log was begun anew.
+func lost(end, shown change.Position) bool {
+	return Behind(end, shown) || end.Server == shown.Server && end.GTID == "" && shown.GTID != ""
 }
 
 func (s *Staging) show(t string, st TableState, step *Step) {

@@ -147,6 +147,28 @@ func TestStagingOfASourceThatWasSetBack(t *testing.T) {
 	}
 }
 
+func TestLost(t *testing.T) {
+	gtid := func(server, set string) change.Position {
+		return change.Position{Server: server, File: "log.000001", Offset: 4, GTID: set}
+	}
+	for _, c := range []struct {
+		end, shown change.Position
+		want       bool
+	}{
+		{change.Position{}, gtid("s", "0-1-5"), false}, // no word
+		{gtid("s", "0-1-4"), gtid("s", "0-1-5"), true},
+		{gtid("s", "0-1-5"), gtid("s", "0-1-5"), false},
+		{gtid("s", ""), gtid("s", "0-1-5"), true},      // the log was begun anew
+		{gtid("other", ""), gtid("s", "0-1-5"), false}, // its end is shown at once anyway
+		{gtid("s", "0-1-4"), change.Position{}, false}, // nothing is shown
+		{gtid("s", ""), change.Position{}, false},      // neither
+	} {
+		if got := lost(c.end, c.shown); got != c.want {
+			t.Errorf("a log that ends at %v has lost %v: %v, want %v", c.end, c.shown, got, c.want)
+		}
+	}
+}
+
 func TestStagingRefusesWhatItDoesNotKnow(t *testing.T) {
 	s := Staging{Reader: "neptune"}
 	for _, b := range []*change.Batch{batchOf(change.Begin, 10, nil), batchOf(change.UnitKind(99), 10, nil)} {

@@ -148,6 +148,9 @@ func Open(ctx context.Context, src *cdc.Source, o Options) (*Reader, error) {
 		err = &cdc.Error{Doing: "read the log", Kind: cdc.ErrDiverged, Cause: errors.New("the position is a GTID set, and the server has gtid_mode off"),
 			Hint: "set gtid_mode=ON again, or run cdc resync --all"}
 	}
+	if err == nil {
+		err = reaches(ctx, src, from)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +159,24 @@ func Open(ctx context.Context, src *cdc.Source, o Options) (*Reader, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// reaches refuses a place that the log has not reached: the server was set back. MySQL says so itself; MariaDB does
+// not after a RESET MASTER, and would pass over what it then logs until the numbers of old come again.
+func reaches(ctx context.Context, src *cdc.Source, from change.Position) error {
+	if src.Server().Flavor != cdc.MariaDB || from.GTID == "" {
+		return nil
+	}
+	now, err := src.Current(ctx)
+	if err != nil {
+		return err
+	}
+	ok, err := cdc.Contains(now, from, cdc.MariaDB)
+	if err == nil && !ok {
+		err = &cdc.Error{Doing: "read the log", Kind: cdc.ErrDiverged, Cause: fmt.Errorf("it ends at %q and is to be read from %q", now.GTID, from.GTID),
+			Hint: "the server was replaced, restored or reset: if that is meant, run cdc resync --all"}
+	}
+	return err
 }
 
 // Close ends the connection; a Next that waits returns an error.

@@ -46,7 +46,7 @@ func (l *ledger) back(c change.Cover, r Rules) change.Position {
 	switch {
 	case r.off(back):
 		return change.Position{}
-	case !c.Heal, !c.Back.IsZero(), r.off(backGoesOn):
+	case !c.Heal, !c.Back.IsZero():
 		return c.Back
 	}
 	for _, id := range slices.Backward(l.ids()) {

@@ -70,3 +70,35 @@ func TestMergeAsks(t *testing.T) {
 		t.Error("an older begin was taken for the answer to an operator")
 	}
 }
+
+// TestBackGoesOn: a heal that takes tables from a cover with an operator's word speaks with that word as well; a
+// resync takes none, and its own word comes first.
+func TestBackGoesOn(t *testing.T) {
+	place := func(n uint64) change.Position { return change.Position{Server: "s", File: "log.000001", Offset: n} }
+	l := newLedger(nil)
+	for i, c := range []change.Cover{
+		{ID: "a", Heal: true, Tables: []string{"t", "u"}, Back: place(7)},
+		{ID: "b", Heal: true, Tables: []string{"v"}},
+	} {
+		ch, err := l.begin(c, change.Seq(i+1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l = ch.next
+	}
+	for _, c := range []struct {
+		name  string
+		cover change.Cover
+		want  change.Position
+	}{
+		{"a heal of one of its tables", change.Cover{Heal: true, Tables: []string{"u", "v"}}, place(7)},
+		{"a heal for one reader", change.Cover{Heal: true, For: "mars", Tables: []string{"t"}}, place(7)},
+		{"a heal of another table", change.Cover{Heal: true, Tables: []string{"v"}}, change.Position{}},
+		{"a resync", change.Cover{Tables: []string{"t"}}, change.Position{}},
+		{"a later word", change.Cover{Heal: true, Tables: []string{"t"}, Back: place(9)}, place(9)},
+	} {
+		if got := l.back(c.cover, 0); got != c.want {
+			t.Errorf("%s: back to %v, want %v", c.name, got, c.want)
+		}
+	}
+}

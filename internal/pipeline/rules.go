@@ -25,7 +25,6 @@ const (
 	viewBeginAtRawBegin
 	seqAbove
 	back
-	backGoesOn
 )
 
 var ruleNames = []string{
@@ -40,7 +39,6 @@ var ruleNames = []string{
 	"view-begin-at-raw-begin",    // the views' begin is written at the raw end only
 	"seq-above",                  // a cover that was asked for is not numbered above what its reader holds
 	"back",                       // an operator's word that the source was set back does not reach the readers
-	"back-goes-on",               // it does not go over to the cover that takes the place of the one it was given with
 }
 
 // RuleNames lists the rules that Without knows.

@@ -9,6 +9,7 @@ import (
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/wire"
+	"github.com/etlsandbox/cdc/sinks/memory"
 )
 
 // one is true once in n steps of a fault that this history has.
@@ -47,7 +48,7 @@ func (w *world) inject() {
 			w.note("silent change of table %d", t)
 		}
 	}
-	if w.one("resync", 250) {
+	if w.one("resync", 250) || w.one("slow-log", 40) {
 		w.resync()
 	}
 	if w.one("set-back", 700) {
@@ -57,7 +58,7 @@ func (w *world) inject() {
 			w.note("the source loses %d transactions", n)
 		}
 	}
-	if w.one("set-back", 150) && w.src.drained() {
+	if w.one("set-back", 150) && w.src.drained() && (!w.answered || !w.captures[0].up) {
 		w.mean()
 	}
 	if w.tick == w.o.steps/2 {
@@ -153,6 +154,51 @@ func (w *world) drop(parts []wire.Part) {
 
 // cut is a power cut of the broker's host, which may be the joiner's as well.
 func (w *world) cut() {
+	w.powerCut()
+	if w.r.IntN(2) == 0 {
+		for _, j := range w.joiners {
+			w.crash(&j.actor)
+		}
+	}
+}
+
+// deliverPoint cuts the power just when a reader has found the begin of its cover, and has not read it.
+func (w *world) deliverPoint(point string) error {
+	if point == "deliver-adopted" && w.faults["cut-at-begin"] && !w.quiet && w.r.IntN(2) == 0 {
+		w.powerCut()
+	}
+	return w.point()
+}
+
+// inFill changes a table silently once a chunk of it has been written for one destination, and has it resynced for
+// all: the resync's chunks find the table staged there.
+func (w *world) inFill(c pipeline.Committed) {
+	if !w.faults["silent-in-fill"] || !w.quiet || c.Stream != rawStream || c.Kind != change.Chunk || c.Cover.For == "" {
+		return
+	}
+	for i, t := range w.tables {
+		if t.ID.String() != c.Cover.Table || w.dirty[i] || !w.src.drained() {
+			continue
+		}
+		w.src.scramble(i, w.src.head())
+		w.src.engine = *w.src.head()
+		w.dirty[i] = true
+		w.note("silent change of table %d", i)
+		w.askCapture(pipeline.Ask{Tables: []string{c.Cover.Table}})
+	}
+}
+
+// lose empties a destination.
+func (w *world) lose(d *destination) {
+	for _, p := range w.delivers {
+		if p.to == d {
+			w.crash(&p.actor)
+		}
+	}
+	d.db, d.seen = memory.NewDB(), map[string]int{}
+}
+
+func (w *world) powerCut() {
 	depth := 12
 	if w.faults["cut-deep"] {
 		depth = 120
@@ -164,11 +210,6 @@ func (w *world) cut() {
 		end := w.bounds(wire.Part{Topic: stream.ProgressTopic(n)}).End
 		w.trails[n] = slices.DeleteFunc(w.trails[n], func(t trail) bool { return t.offset >= end })
 		w.metaFloor[n] = 0
-	}
-	if w.r.IntN(2) == 0 {
-		for _, j := range w.joiners {
-			w.crash(&j.actor)
-		}
 	}
 }
 

@@ -353,6 +353,9 @@ func (l *logReader) Next(context.Context, time.Duration) ([]pipeline.LogItem, er
 		return nil, err
 	}
 	src, r := l.w.src, l.w.r
+	if l.w.faults["slow-log"] && !l.w.quiet && r.IntN(8) > 0 {
+		return nil, nil
+	}
 	if src.lost(l.at) {
 		return nil, pipeline.ErrUnmeant
 	}

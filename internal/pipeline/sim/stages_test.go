@@ -214,7 +214,7 @@ func (w *world) newDeliver(i int, d *destination, name string) *deliverProcess {
 			Stream: name, Sink: d.name, Targets: w.targets(name),
 			Batch:     func() pipeline.BatchLimits { return pipeline.BatchLimits{MaxRows: w.batchRows} },
 			IdleEvery: 30 * time.Millisecond, PollEvery: 10 * time.Millisecond, AskEvery: 10 * time.Millisecond,
-			Fail: func(string) error { return w.point() },
+			Fail: w.deliverPoint,
 		}
 		stage := pipeline.NewDeliver(cfg, pipeline.DeliverDeps{
 			Sink: &checkedSink{Sink: sink, w: w, d: d, stream: name}, Open: w.reader(name, d.name),

@@ -98,7 +98,10 @@ func (w *world) fail(inv, msg string) { panic(violation{inv, fmt.Sprintf("step %
 
 func (w *world) mutated(rule string) bool { return w.o.without == rule }
 
-// faultNames are the kinds of faults; cut-deep happens by name only.
+// named are the kinds of faults that happen by name only: cut-deep costs much, the others aim at one rule.
+var named = []string{"cut-deep", "slow-log", "silent-in-fill", "cut-at-begin"}
+
+// faultNames are the other kinds of faults.
 var faultNames = []string{
 	"crash", "two-captures", "two-joiners", "two-sinks", "gap", "ddl", "silent", "resync", "trim", "hard-trim", "cut", "cut-apart",
 	"restore", "late-sink", "sink-down", "new-view", "lost-state", "flaky", "unordered-keys",
@@ -134,7 +137,9 @@ func newWorld(f *fixture, o options) *world {
 	}
 	// Drawn apart, so that the other faults of a seed do not depend on it.
 	w.faults["set-back"] = o.only == "set-back" || o.only == "" && o.without == "" && rand.New(rand.NewPCG(o.seed, 8)).IntN(4) == 0
-	w.faults["cut-deep"] = o.only == "cut-deep" || slices.Contains(o.always, "cut-deep")
+	for _, n := range named {
+		w.faults[n] = n == o.only || slices.Contains(o.always, n)
+	}
 	w.later = []*view.Plan{f.plans["flat"], f.plans["names"]}
 	if r.IntN(2) == 0 {
 		w.later[0] = f.plans["wide"]
@@ -220,6 +225,7 @@ func (w *world) committed(c pipeline.Committed, wr *stream.Writer) {
 	w.count(c.Stream + " " + c.Kind.String())
 	w.trails[c.Stream] = append(w.trails[c.Stream], trail{c.Mark.Offset, wr.State().Newest.Parts})
 	w.metaFloor[c.Stream] = wr.MetaFloor()
+	w.inFill(c)
 	if c.Stream != rawStream || c.Cover == nil || !w.quiet {
 		return
 	}
@@ -374,5 +380,8 @@ func (w *world) calm() {
 	}
 	for _, d := range w.dests {
 		d.down = 0
+	}
+	if w.faults["silent-in-fill"] {
+		w.lose(w.dests[0])
 	}
 }
