@@ -323,13 +323,19 @@ func (d *Deliver) take(ctx context.Context, rec *stream.Record) error {
 		return err
 	}
 	recs := []*stream.Record{rec}
-	if rec.Progress.Kind == change.Changes {
+	if joins(rec) {
 		var err error
 		if recs, err = d.more(ctx, recs, d.d.Clock.Now()); err != nil {
 			return err
 		}
 	}
 	return d.apply(ctx, recs)
+}
+
+// joins reports whether a record may share a batch with others: transactions, and those of which the stream has
+// nothing to say. There are as many of the latter, and a batch that ended at each would not grow with the lag.
+func joins(r *stream.Record) bool {
+	return r.Progress.Kind == change.Changes || r.Progress.Kind == change.Idle
 }
 
 // more adds transactions that are there already, or come within the configured delay, to a batch that was begun
@@ -350,7 +356,7 @@ func (d *Deliver) more(ctx context.Context, recs []*stream.Record, began time.Ti
 		}
 		wait = max(0, wait, limits.MinDelay-age)
 		next, err := d.in.Await(ctx, wait)
-		if err != nil || next == nil || next.Progress.Kind != change.Changes {
+		if err != nil || next == nil || !joins(next) {
 			return recs, ctx.Err() // an error of the stream comes again at the next call
 		}
 		if next, err = d.in.TryNext(ctx); err != nil {
@@ -441,6 +447,9 @@ func (d *Deliver) batch(recs []*stream.Record) *change.Batch {
 	for _, r := range recs {
 		d.shapes.announce(r.Progress)
 		b.Rows += int(r.Rows)
+		if r.Progress.Kind == change.Changes {
+			b.Kind = change.Changes // also behind an idle record
+		}
 	}
 	if b.Rows == 0 {
 		return b

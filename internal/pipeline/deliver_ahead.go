@@ -37,7 +37,7 @@ func (d *Deliver) overlap(ctx context.Context) error {
 			}
 			return nil
 		}
-		if rec.Progress.Kind != change.Changes {
+		if !joins(rec) {
 			return d.next(ctx)
 		}
 		p = &prepared{}
@@ -73,7 +73,7 @@ func (d *Deliver) overlap(ctx context.Context) error {
 // the shapes.
 func (d *Deliver) readAhead(ctx context.Context) (*prepared, error) {
 	rec, err := d.in.Await(ctx, d.cfg.PollEvery)
-	if err != nil || rec == nil || rec.Progress.Kind != change.Changes {
+	if err != nil || rec == nil || !joins(rec) {
 		return nil, err
 	}
 	p := &prepared{}
