@@ -150,3 +150,12 @@ func TestLiteral(t *testing.T) {
 		t.Error("a nullable type says so")
 	}
 }
+
+func TestOwner(t *testing.T) {
+	for _, from := range []string{"Flat", "shop.order lines", "shop.semi;colon -- x", "shop.two\nlines"} {
+		r := relation{comment: ownerComment(ownerComment("Orders of the shop.", "other", from), "jupiter", from)}
+		if s, f := r.owner(); s != "jupiter" || f != from || strings.Count(r.comment, "[cdc") != 1 {
+			t.Errorf("owner %q %q of %q, want %q", s, f, r.comment, from)
+		}
+	}
+}

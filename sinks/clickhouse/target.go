@@ -281,7 +281,7 @@ func (tg *target) createView(comment string) string {
 // renames: "[cdc stream=NAME from=NAME v=1]", after whatever the comment says besides. Tables of one batch
 // or cover say "[cdc scratch stream=NAME]".
 var (
-	ownerMark   = regexp.MustCompile(`\s*\[cdc stream=(\S+) from=(\S+) v=(\d+)\]`)
+	ownerMark   = regexp.MustCompile(`\s*\[cdc stream=(\S+) from=((?s:.+?)) v=(\d+)\]`)
 	scratchMark = regexp.MustCompile(`^\[cdc scratch stream=(\S+)\]$`)
 )
 

@@ -115,7 +115,7 @@ func (r *relation) keyIndex(columns []string, nullable bool) bool {
 
 // Ownership is kept in a table's comment, because it must travel with the table through backups and
 // renames: "[cdc stream=NAME from=NAME v=1]", after whatever the comment says besides.
-var ownerMark = regexp.MustCompile(`\s*\[cdc stream=(\S+) from=(\S+) v=(\d+)\]`)
+var ownerMark = regexp.MustCompile(`\s*\[cdc stream=(\S+) from=((?s:.+?)) v=(\d+)\]`)
 
 // owner returns the stream and source table that a table was made for; "" if it is not ours.
 func (r *relation) owner() (stream, from string) {

@@ -135,6 +135,12 @@ func TestNames(t *testing.T) {
 	if s, f := r.owner(); s != "jupiter-views" || f != "Flat" || !strings.HasPrefix(r.comment, "Orders of the shop. [cdc ") {
 		t.Errorf("owner %q %q of %q", s, f, r.comment)
 	}
+	for _, from := range []string{"shop.order lines", "shop.semi;colon -- x", "shop.two\nlines"} {
+		r := relation{comment: ownerComment("", "jupiter", from)}
+		if s, f := r.owner(); s != "jupiter" || f != from {
+			t.Errorf("owner %q %q of %q", s, f, r.comment)
+		}
+	}
 	r.comment = ownerComment(r.comment, "other", "Flat")
 	if s, _ := r.owner(); s != "other" || strings.Count(r.comment, "[cdc") != 1 {
 		t.Errorf("owner %q of %q", s, r.comment)

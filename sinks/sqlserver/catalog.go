@@ -110,7 +110,7 @@ func (s *session) lookup(ctx context.Context, schema, name string) (*relation, e
 
 // Ownership is an extended property "cdc" of a table, because that travels with it through backups and renames:
 // "stream=NAME from=NAME v=1".
-var ownerMark = regexp.MustCompile(`^stream=(.+?) from=(.+) v=(\d+)$`)
+var ownerMark = regexp.MustCompile(`^stream=(.+?) from=((?s:.+)) v=(\d+)$`)
 
 // parseOwner returns the stream and source table that a mark names; "" if it is none of ours.
 func parseOwner(mark string) (stream, from string) {

@@ -305,6 +305,9 @@ func TestNames(t *testing.T) {
 	if s, f := parseOwner(ownerOf("jupiter-views", "a from=b")); s != "jupiter-views" || f != "a from=b" {
 		t.Errorf("owner %q of %q", f, s)
 	}
+	if s, f := parseOwner(ownerOf("jupiter", "shop.two\nlines")); s != "jupiter" || f != "shop.two\nlines" {
+		t.Errorf("owner %q of %q", f, s)
+	}
 	if s, _ := parseOwner("somebody's own words"); s != "" {
 		t.Errorf("a foreign property names the stream %q", s)
 	}
