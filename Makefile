@@ -78,9 +78,10 @@ test-full: servers ## the same with long random runs (CDC_TEST_BUDGET=10m)
 test-full: export CDC_TEST_BUDGET = 10m
 
 .PHONY: test-peers
-test-peers: check-go ## the streams' tests against a real Kafka, every T-SQL text against two grammars; needs a JDK (17 or later), Python 3 and, the first time, Maven and PyPI
+test-peers: check-go ## the streams' tests against a real Kafka, every T-SQL text against two grammars, dbt on raw tables; needs a JDK (17 or later), Python 3 and, the first time, Maven and PyPI
 	go build -o $(CACHE)/tools/testenv ./internal/testenv/cmd/testenv
 	$(call gotest,-timeout 20m -p 1 -tags peers ./internal/testenv/kafka/ ./internal/stream/... ./sinks/sqlserver/grammars/,$(CACHE)/tools/testenv run kafka --)
+	$(call gotest,-timeout 20m -tags peers -run '^TestDBT' ./internal/e2e/)
 
 .PHONY: soak
 soak: servers ## the random tests for SOAK_TIME (1h) each
@@ -117,7 +118,7 @@ lint: check-go ## gofmt, go vet, the architecture test, staticcheck, golangci-li
 	@bad=$$(find . -name '*.go' -not -path './.cache/*' -print0 | xargs -0 gofmt -l); \
 	if [ -n "$$bad" ]; then echo "make: not formatted (gofmt -w mends it):" >&2; echo "$$bad" >&2; exit 1; fi
 	go vet ./...
-	go vet -tags peers ./internal/testenv/kafka/ ./internal/stream/... ./sinks/sqlserver/grammars/
+	go vet -tags peers ./internal/testenv/kafka/ ./internal/stream/... ./sinks/sqlserver/grammars/ ./internal/e2e/
 	go test -count=1 ./internal/archtest/
 	@if [ ! -x $(STATICCHECK) ]; then mkdir -p $(CACHE)/tools; \
 	  GOBIN=$(CACHE)/tools GOFLAGS= go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) && mv $(CACHE)/tools/staticcheck $(STATICCHECK) || true; fi; \

@@ -62,6 +62,7 @@ var wayOut = map[string]string{
 		"set CDC_TEST_CLICKHOUSE_ARCHIVE to a file with libchdb.so; " +
 		"set CDC_TEST_CLICKHOUSE=http://user:password@host:8123/",
 	"tsql-grammars": "install Python 3 with venv and connect the machine to PyPI",
+	"dbt":           "install Python 3 with venv and connect the machine to PyPI",
 	KindSQLServer: "make PostgreSQL available, on which the double works; " +
 		"set CDC_TEST_SQLSERVER=sqlserver://user:password@host:port?tls=verify-full&ca=FILE",
 }

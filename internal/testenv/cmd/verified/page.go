@@ -30,6 +30,7 @@ var claims = [...]claim{
 	{"contracts warn, quarantine and stop", "internal/e2e", "TestContract"},
 	{"every T-SQL text that the sink can send is in the folder that the grammars read", "sinks/sqlserver", "TestEveryTextIsRendered"},
 	{"the two T-SQL grammars read every text (make test-peers)", "sinks/sqlserver", "TestGrammars"},
+	{"dbt builds the view from raw tables, equal to the streamed one (make test-peers)", "internal/e2e", "TestDBT"},
 	{"rows read are rows filtered and written; rows written are rows applied and quarantined", "internal/e2e", "TestConservationQuarantined"},
 }
 
