@@ -182,6 +182,9 @@ func (s *service) PauseSink(_ context.Context, name string, paused bool) (admin.
 	if err := s.pauses.setSink(name, paused); err != nil {
 		return admin.Sink{}, err
 	}
+	if !paused {
+		s.endStopped(name)
+	}
 	if err := s.followSinks(); err != nil {
 		return admin.Sink{}, err
 	}
@@ -199,6 +202,19 @@ func (s *service) PauseSink(_ context.Context, name string, paused bool) (admin.
 
 // Pause implements admin.Operator: of the daemon as a whole.
 func (s *service) Pause(_ context.Context, paused bool) error { return s.pauses.setDaemon(paused) }
+
+// endStopped lets go of a sink that stopped on something to mend, so that it is started anew: the operator says
+// that it is mended.
+func (s *service) endStopped(name string) {
+	s.mu.Lock()
+	deliver := s.deliver
+	s.mu.Unlock()
+	if deliver != nil && s.sup.States()["deliver/"+name].State == "stopped" {
+		deliver.mu.Lock()
+		defer deliver.mu.Unlock()
+		deliver.end(name)
+	}
+}
 
 // followSinks makes what runs agree with the settings and pauses.
 func (s *service) followSinks() error {

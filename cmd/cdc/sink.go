@@ -24,8 +24,8 @@ retention; after that the sink is filled by a cover when it is resumed, which wr
 		Args:    exactArgs("the name of a sink"),
 	}
 	if !paused {
-		c.Use, c.Short = "resume S", "Go on delivering to a sink that was paused"
-		c.Long = "Go on delivering where the sink stands. If the broker has not kept what it missed, it is filled by a cover."
+		c.Use, c.Short = "resume S", "Go on delivering to a sink that was paused or has stopped"
+		c.Long = "Go on delivering where the sink stands, also when it has stopped on something that is mended now. If the broker has not\nkept what it missed, it is filled by a cover."
 		c.Example = "  cdc sink resume mars\n  cdc sink resume mars --json"
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {

@@ -79,12 +79,23 @@ func newTarget(t sinks.Target, schema string, n int) (*target, error) {
 	tg.stageN = stageName(t.To)
 	tg.stage = ident(schema, tg.stageN)
 	tg.inbox = ident("pg_temp", fmt.Sprintf("cdc_stage_in_%d", n))
+	for _, name := range []string{schema, t.To} {
+		if len(name) > maxName {
+			return nil, &sinks.StopError{
+				What: fmt.Sprintf("%s cannot be delivered as %s.%s: PostgreSQL cuts names at %d bytes, and %s has %d", t.From, schema, t.To, maxName, name, len(name)),
+				Hint: "give it a shorter name in deliver (to, schema), or leave the table out of deliver",
+			}
+		}
+	}
 	return tg, tg.setShape(t.Table)
 }
 
+// maxName is the length, in bytes, at which PostgreSQL cuts names without an error: two names could become one.
+const maxName = 63
+
 // stageName is cdc_stage_<table>, with a hash instead of the end of a name that would be cut at 63 bytes.
 func stageName(table string) string {
-	const limit, prefix, hash = 63, "cdc_stage_", 12
+	const limit, prefix, hash = maxName, "cdc_stage_", 12
 	if len(prefix)+len(table) <= limit {
 		return prefix + table
 	}
@@ -112,6 +123,12 @@ func (tg *target) setShape(t *change.Table) error {
 			return &sinks.StopError{
 				What: fmt.Sprintf("%s has a column %s of its own, which identity names too", t.ID, c.Name),
 				Hint: "leave identity out of deliver, or give it another name",
+			}
+		}
+		if len(c.Name) > maxName {
+			return &sinks.StopError{
+				What: fmt.Sprintf("column %s of %s cannot be delivered: PostgreSQL cuts names at %d bytes, and this one has %d", c.Name, t.ID, maxName, len(c.Name)),
+				Hint: "give it a shorter name in a view (SELECT … AS …), or exclude the column at the source",
 			}
 		}
 		f, ddl := typeOf(c.Type)

@@ -131,6 +131,13 @@ func TestNames(t *testing.T) {
 	if len(a) > 63 || len(b) > 63 || a == b || stageName("Orders") != "cdc_stage_Orders" {
 		t.Errorf("staging names %q, %q, %q", a, b, stageName("Orders"))
 	}
+	for _, c := range []struct{ to, column string }{{long + "xx", "A"}, {"Orders", long + "xx"}} {
+		table := &change.Table{ID: change.TableID{Name: "Orders"}, Key: []int{0}, Columns: []change.Column{{Name: c.column, Type: change.Type{Kind: change.Int, Name: "int"}}}}
+		_, err := newTarget(sinks.Target{From: "Orders", Table: table, To: c.to}, "public", 0)
+		if sinks.ClassOf(err) != sinks.Stop || !strings.Contains(err.Error(), "64") {
+			t.Errorf("a name that would be cut: %v", err)
+		}
+	}
 	r := relation{comment: ownerComment("Orders of the shop.", "jupiter-views", "Flat")}
 	if s, f := r.owner(); s != "jupiter-views" || f != "Flat" || !strings.HasPrefix(r.comment, "Orders of the shop. [cdc ") {
 		t.Errorf("owner %q %q of %q", s, f, r.comment)
