@@ -12,5 +12,6 @@ func DDL(t sinks.Target, database string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	tg.showAll()
 	return []string{tg.createVersions(""), tg.createView("")}, nil
 }

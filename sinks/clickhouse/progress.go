@@ -77,10 +77,27 @@ type ledger struct {
 
 func (s *Sink) ensureBookkeeping(ctx context.Context) error {
 	settings := strings.Join(mergeTreeSettings(!s.cfg.NoSync), ", ")
-	for _, ddl := range [...]string{fmt.Sprintf(progressDDL, s.progress, settings), fmt.Sprintf(quarantineDDL, s.quarantine, settings)} {
-		if err := s.exec(ctx, "bookkeeping", ddl, nil); err != nil {
+	missing := false
+	for _, b := range [...]struct{ name, ddl string }{
+		{"cdc_progress", fmt.Sprintf(progressDDL, s.progress, settings)}, {"cdc_quarantine", fmt.Sprintf(quarantineDDL, s.quarantine, settings)},
+	} {
+		rel, err := s.lookup(ctx, s.cfg.Database, b.name)
+		if err != nil {
 			return err
 		}
+		if rel != nil {
+			continue
+		}
+		if missing = true; s.plan != nil {
+			s.plan.note(b.ddl)
+			continue
+		}
+		if err := s.exec(ctx, "bookkeeping", b.ddl, nil); err != nil {
+			return err
+		}
+	}
+	if missing && s.plan != nil {
+		return nil
 	}
 	var newest uint32
 	if err := s.queryRow(ctx, "SELECT max(format_version) FROM "+s.progress, &newest); err != nil {

@@ -24,6 +24,8 @@ type Sink struct {
 	litter []string
 
 	progress, quarantine string // quoted tables
+	// plan notes the statements of a sink that only plans; nil otherwise.
+	plan *planned
 }
 
 // stream is what the sink knows of one stream. The destination is the truth; this is a copy that is read

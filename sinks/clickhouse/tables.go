@@ -157,10 +157,10 @@ func (tg *target) checkPartition(rel *relation) error {
 // ensureTable makes the table of versions and the readers' view, or brings them up to the shape.
 func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *relation) error {
 	comment := ownerComment("", stream, tg.From)
-	if rel == nil && tg.Changes != sinks.Expand {
-		return tg.Unchanged(tg.createVersions(comment), tg.createView(comment))
-	}
 	if rel == nil {
+		if tg.showAll(); s.plan != nil || tg.Changes != sinks.Expand {
+			return s.change(ctx, tg, "create table", tg.createVersions(comment), tg.createView(comment))
+		}
 		if err := s.exec(ctx, "create table", tg.createVersions(comment), nil); err != nil {
 			return err
 		}
@@ -175,16 +175,37 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *
 			return s.undoCreate(ctx, tg, err)
 		}
 	}
-	if err := s.expand(ctx, tg, rel); err != nil {
+	altered, err := s.expand(ctx, tg, rel)
+	if err != nil {
 		return err
 	}
 	if !tg.isOurs(rel, stream) {
 		own := fmt.Sprintf("ALTER TABLE %s MODIFY COMMENT %s", tg.name, literal(ownerComment(rel.comment, stream, tg.From)))
-		if err := s.exec(ctx, "own table", own, nil); err != nil {
+		if s.plan != nil {
+			s.plan.note(own)
+		} else if err := s.exec(ctx, "own table", own, nil); err != nil {
 			return err
 		}
 	}
-	return s.exec(ctx, "create view", tg.createView(comment), nil)
+	return s.ensureView(ctx, tg, rel, altered, comment)
+}
+
+// ensureView makes the readers' view anew. Where that is only planned or not allowed, it first looks whether the view
+// shows what it should: the columns that the table has, in their types, with the mark.
+func (s *Sink) ensureView(ctx context.Context, tg *target, rel *relation, altered bool, comment string) error {
+	text := tg.createView(comment)
+	if s.plan == nil && tg.Changes == sinks.Expand {
+		return s.exec(ctx, "create view", text, nil)
+	}
+	view, err := s.lookup(ctx, tg.database, tg.To)
+	if err != nil {
+		return err
+	}
+	same := func(name string) bool { return view.columns[name].text == rel.columns[name].text }
+	if view != nil && !altered && view.comment == comment && slices.Equal(view.order, tg.shown) && !slices.ContainsFunc(tg.shown, func(n string) bool { return !same(n) }) {
+		return nil
+	}
+	return s.change(ctx, tg, "create view", text)
 }
 
 // undoCreate takes a table back that was made a moment ago and is of no use.
@@ -197,29 +218,29 @@ func (s *Sink) undoCreate(ctx context.Context, tg *target, why error) error {
 
 // expand brings an existing table up to the shape and binds the target to it: columns are added and widened,
 // and take NULL where the source does or has the column no more; nothing else changes. What would lose data
-// stops.
-func (s *Sink) expand(ctx context.Context, tg *target, rel *relation) error {
+// stops. altered tells that something was, or is planned to be.
+func (s *Sink) expand(ctx context.Context, tg *target, rel *relation) (altered bool, err error) {
 	alter, err := tg.alterations(rel)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if len(alter) > 0 {
-		text := fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))
-		if tg.Changes != sinks.Expand {
-			return tg.Unchanged(text)
+		if err := s.change(ctx, tg, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))); err != nil {
+			return false, err
 		}
-		if err := s.exec(ctx, "alter table", text, nil); err != nil {
-			return err
+		if s.plan != nil {
+			tg.showWith(rel)
+			return true, nil
 		}
 		if rel, err = s.lookup(ctx, tg.database, tg.bare); err != nil {
-			return err
+			return true, err
 		}
 		if rel == nil {
-			return tg.gone()
+			return true, tg.gone()
 		}
 	}
 	tg.bind(rel)
-	return nil
+	return len(alter) > 0, nil
 }
 
 func (tg *target) alterations(rel *relation) ([]string, error) {
@@ -305,10 +326,11 @@ func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) err
 	if rel == nil {
 		return tg.gone()
 	}
-	if err := a.s.expand(ctx, tg, rel); err != nil {
+	altered, err := a.s.expand(ctx, tg, rel)
+	if err != nil {
 		return err
 	}
-	if err := a.s.exec(ctx, "create view", tg.createView(ownerComment("", a.st.name, tg.From)), nil); err != nil {
+	if err := a.s.ensureView(ctx, tg, rel, altered, ownerComment("", a.st.name, tg.From)); err != nil {
 		return err
 	}
 	if cover := a.cover(tg); cover != "" {

@@ -214,6 +214,21 @@ func (tg *target) bind(r *relation) {
 	}
 }
 
+// showAll has the readers' view show the columns of a table that is yet to be made.
+func (tg *target) showAll() {
+	if tg.shown = tg.names(); tg.Soft {
+		tg.shown = append(tg.shown, softColumn)
+	}
+}
+
+// showWith has it show the columns of a table that is yet to be altered: new ones come last.
+func (tg *target) showWith(r *relation) {
+	tg.showAll()
+	added := slices.DeleteFunc(tg.shown, func(name string) bool { _, there := r.columns[name]; return there })
+	tg.bind(r)
+	tg.shown = append(tg.shown, added...)
+}
+
 // createVersions is the DDL of the table that holds the rows.
 func (tg *target) createVersions(comment string) string {
 	partition := ""

@@ -47,8 +47,10 @@ const quarantineDDL = `CREATE TABLE IF NOT EXISTS %s (
 
 func (s *Sink) ensureBookkeeping(ctx context.Context, tx pgx.Tx) error {
 	// CREATE IF NOT EXISTS of two sessions at once can fail; the lock makes them take turns.
-	if _, err := s.exec(ctx, "lock", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "cdc "+s.progress); err != nil {
-		return err
+	if s.plan == nil {
+		if _, err := s.exec(ctx, "lock", "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "cdc "+s.progress); err != nil {
+			return err
+		}
 	}
 	rel, err := s.lookup(ctx, tx, s.cfg.Schema, "cdc_quarantine")
 	if err != nil {
@@ -59,10 +61,17 @@ func (s *Sink) ensureBookkeeping(ctx context.Context, tx pgx.Tx) error {
 			fmt.Sprintf(progressDDL, s.progress), fmt.Sprintf(quarantineDDL, s.quarantine),
 			fmt.Sprintf(`CREATE UNIQUE INDEX cdc_quarantine_key ON %s (stream, table_name, md5(row_key))`, s.quarantine),
 		} {
+			if s.plan != nil {
+				s.plan.note(ddl)
+				continue
+			}
 			if _, err := s.exec(ctx, "bookkeeping", ddl); err != nil {
 				return err
 			}
 		}
+	}
+	if rel == nil && s.plan != nil {
+		return nil
 	}
 	var newest int
 	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT coalesce(max(format_version), 0) FROM %s", s.progress)).Scan(&newest); err != nil {

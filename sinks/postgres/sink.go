@@ -32,6 +32,8 @@ type Sink struct {
 	inboxes  int
 
 	progress, quarantine string // quoted tables
+	// plan notes the statements of a sink that only plans; nil otherwise.
+	plan *plan
 	// hook is called before and after each effect with its name; an error stops there. Tests only.
 	hook func(step string) error
 }

@@ -86,10 +86,7 @@ func (s *Sink) ensureTable(ctx context.Context, tx pgx.Tx, stream string, tg *ta
 		return false, err
 	}
 	if rel == nil {
-		if tg.Changes != sinks.Expand {
-			return false, tg.Unchanged(tg.createTable())
-		}
-		if _, err := s.exec(ctx, "create table", tg.createTable()); err != nil {
+		if err := s.change(ctx, tg, "create table", tg.createTable()); err != nil {
 			return false, err
 		}
 		return true, s.own(ctx, stream, tg, "")
@@ -132,7 +129,13 @@ func (s *Sink) isEmpty(ctx context.Context, tx pgx.Tx, tg *target) (bool, error)
 }
 
 func (s *Sink) own(ctx context.Context, stream string, tg *target, comment string) error {
-	_, err := s.exec(ctx, "own table", fmt.Sprintf("COMMENT ON TABLE %s IS %s", tg.name, literal(ownerComment(comment, stream, tg.From))))
+	text := fmt.Sprintf("COMMENT ON TABLE %s IS %s", tg.name, literal(ownerComment(comment, stream, tg.From)))
+	if s.plan != nil {
+		// Otherwise it is in the states, which are written when all tables are looked at.
+		s.plan.note(s.waitFor(stream, tg.From), text)
+		return nil
+	}
+	_, err := s.exec(ctx, "own table", text)
 	return err
 }
 
@@ -172,10 +175,7 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		return err
 	}
 	if alter = append(alter, more...); len(alter) > 0 {
-		if tg.Changes != sinks.Expand {
-			return tg.Unchanged(fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", ")))
-		}
-		if _, err := s.exec(ctx, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))); err != nil {
+		if err := s.change(ctx, tg, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))); err != nil {
 			return err
 		}
 	}
@@ -186,11 +186,7 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	if tg.nullableKey() {
 		nulls = " NULLS NOT DISTINCT"
 	}
-	index := fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)%s", tg.name, list(tg.keyNames(), ""), nulls)
-	if tg.Changes != sinks.Expand {
-		return tg.Unchanged(index)
-	}
-	_, err = s.exec(ctx, "create key index", index)
+	err = s.change(ctx, tg, "create key index", fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)%s", tg.name, list(tg.keyNames(), ""), nulls))
 	if isPoison(err) {
 		return &sinks.StopError{
 			What: fmt.Sprintf("table %s.%s holds several rows with one key (%s)", tg.schema, tg.To, strings.Join(tg.keyNames(), ", ")), Err: err,

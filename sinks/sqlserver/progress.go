@@ -18,6 +18,7 @@ const formatVersion = 1
 // ensureBookkeeping makes cdc_progress and cdc_quarantine. Of two processes that do so at once one fails, and tries
 // again.
 func (s *Sink) ensureBookkeeping(ctx context.Context) error {
+	missing := false
 	for _, b := range [...]struct {
 		name string
 		ddl  string
@@ -32,9 +33,16 @@ func (s *Sink) ensureBookkeeping(ctx context.Context) error {
 		if there {
 			continue
 		}
+		if missing = true; s.plan != nil {
+			s.plan.note(b.ddl)
+			continue
+		}
 		if _, err := s.exec(ctx, "bookkeeping", b.ddl); err != nil {
 			return err
 		}
+	}
+	if missing && s.plan != nil {
+		return nil
 	}
 	var newest int
 	if _, err := s.session.one(ctx, formatVersionSQL.with("progress", s.progress), nil, &newest); err != nil {

@@ -61,13 +61,16 @@ func rendered(t testing.TB) map[string]string {
 	plain := map[text][]string{
 		sessionSQL: {"lock_timeout", "30000"}, savepointSQL: {"savepoint", findRows}, rollbackToSQL: {"savepoint", findRows},
 	}
-	books := []string{"progress", ident("dbo", "cdc_progress"), "quarantine", ident("dbo", "cdc_quarantine"), "table", ident("dbo", "cdc_progress")}
+	books := []string{"stream", literal("shop-views"), "table_name", literal("Flat"), "stage", literal("waiting"), "format_version", "1",
+		"migrations", ident("dbo", "cdc_migrations"), "name", literal("[dbo].[cdc_migrations]"), "schema", literal("dbo"), "owner", literal("it's shop"),
+		"progress", ident("dbo", "cdc_progress"), "quarantine", ident("dbo", "cdc_quarantine"), "table", ident("dbo", "cdc_progress")}
 	for _, name := range []text{
 		sessionSQL, beginSQL, commitSQL, rollbackSQL, abortOnSQL, abortOffSQL, savepointSQL, rollbackToSQL, serverSQL, grantsSQL,
 		createProgressSQL, createQuarantineSQL, formatVersionSQL, takeSQL, fenceSQL, writerSQL, loadSQL, markSQL, storeStateSQL,
 		deleteStateSQL, shownSQL, existsSQL, relationSQL, columnsSQL, indexesSQL, ownedSQL, leftSQL, ownSQL, disownSQL, quarantineSQL,
 		anyQuarantinedSQL, quarantinedKeysSQL, forgetKeySQL, forgetBeforeSQL, forgetStreamSQL, countRowsSQL, snapshotSQL,
-		repeatableReadSQL, snapshotAllowedSQL, quarantineEntriesSQL, forgetEntrySQL,
+		repeatableReadSQL, snapshotAllowedSQL, quarantineEntriesSQL, forgetEntrySQL, planOwnSQL, planDisownSQL, planWaitSQL,
+		migrationsExistSQL, createMigrationsSQL, latestMigrationSQL, insertMigrationSQL, listMigrationsSQL,
 	} {
 		out[string(name)] = name.with(append(plain[name], books...)...)
 	}

@@ -66,14 +66,11 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target) (fres
 		return false, err
 	}
 	if rel == nil {
-		if tg.Changes != sinks.Expand {
-			return false, tg.Unchanged(tg.createTable())
-		}
-		if _, err := s.exec(ctx, "create table", tg.createTable()); err != nil {
+		if err := s.change(ctx, tg, "create table", tg.createTable()); err != nil {
 			return false, err
 		}
-		if err := s.own(ctx, stream, tg, ""); err != nil {
-			return false, err
+		if err := s.own(ctx, stream, tg, ""); err != nil || s.plan != nil {
+			return true, err
 		}
 		return true, s.bind(ctx, tg)
 	}
@@ -114,6 +111,10 @@ func (s *Sink) bind(ctx context.Context, tg *target) error {
 
 // own marks the table as the stream's, in place of whose it was.
 func (s *Sink) own(ctx context.Context, stream string, tg *target, was string) error {
+	if s.plan != nil {
+		s.plan.own(s, stream, tg, was != "")
+		return nil
+	}
 	at := []any{sql.Named("schema", tg.schema), sql.Named("name", tg.To)}
 	if was != "" {
 		if _, err := s.exec(ctx, "disown table", disownSQL.with(), at...); err != nil {
@@ -168,15 +169,12 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	if err := tg.foreignColumns(rel, ours, &add, &alter); err != nil {
 		return err
 	}
-	if tg.Changes != sinks.Expand && len(add)+len(alter) > 0 {
-		return tg.Unchanged(alterTexts(tg.name, add, alter)...)
-	}
 	hasKey := rel.keyIndex(tg.keyNames()) != ""
 	if len(add)+len(alter) == 0 && hasKey {
 		tg.bind(rel)
 		return tg.checkKeyWidth()
 	}
-	if err := s.alter(ctx, tg.name, add, alter); err != nil {
+	if err := s.change(ctx, tg, "alter table", alterTexts(tg.name, add, alter)...); err != nil {
 		return err
 	}
 	if !hasKey {
@@ -220,10 +218,7 @@ func (s *Sink) createKeyIndex(ctx context.Context, tg *target, rel *relation) er
 	sum := sha256.Sum256([]byte(tg.name))
 	index := ident("cdc_key_" + hex.EncodeToString(sum[:6]))
 	text := createUniqueSQL.with("index", index, "table", tg.name, "columns", strings.Join(names, ", "))
-	if tg.Changes != sinks.Expand {
-		return tg.Unchanged(text)
-	}
-	_, err := s.exec(ctx, "create key index", text)
+	err := s.change(ctx, tg, "create key index", text)
 	if n := first(err); isDuplicate(n) || n == 1505 {
 		return &sinks.StopError{
 			What: fmt.Sprintf("table %s.%s holds several rows with one key (%s)", tg.schema, tg.To, strings.Join(tg.keyNames(), ", ")), Err: err,

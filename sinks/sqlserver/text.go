@@ -79,6 +79,15 @@ const (
 	forgetBeforeSQL    text = "quarantine_forget_before"
 	forgetEntrySQL     text = "quarantine_forget_entry"
 
+	planOwnSQL          text = "plan_own"
+	planDisownSQL       text = "plan_disown"
+	planWaitSQL         text = "plan_wait"
+	migrationsExistSQL  text = "migrations_exist"
+	createMigrationsSQL text = "migrations_create"
+	latestMigrationSQL  text = "migrations_latest"
+	insertMigrationSQL  text = "migrations_insert"
+	listMigrationsSQL   text = "migrations_list"
+
 	quarantineEntriesSQL text = "quarantine_entries"
 	forgetStreamSQL      text = "forget_stream"
 	countRowsSQL         text = "count_rows"
@@ -116,3 +125,6 @@ func ident(parts ...string) string {
 	}
 	return strings.Join(quoted, ".")
 }
+
+// literal quotes text for statements that are written down before they run, and so have no parameters.
+func literal(s string) string { return "N'" + strings.ReplaceAll(s, "'", "''") + "'" }

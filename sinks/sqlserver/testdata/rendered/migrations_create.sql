@@ -1,0 +1,6 @@
+CREATE TABLE [dbo].[cdc_migrations] (
+    [version_id] bigint NOT NULL PRIMARY KEY,
+    [is_applied] bit NOT NULL DEFAULT 1,
+    [tstamp] datetime2(6) NOT NULL DEFAULT SYSUTCDATETIME(),
+    [statement] nvarchar(max) NOT NULL
+);
