@@ -47,6 +47,7 @@ func TestTables(t *testing.T) {
 				{Name: "f", Nullable: true, Type: change.Type{Kind: change.Float, Name: "float"}},
 				{Name: "d", Nullable: true, Type: change.Type{Kind: change.Double, Name: "double", Precision: 9, Scale: 2}},
 			},
+			Fields: []string{"id", "n", "e", "t", "pa", "pb", "f", "d"},
 			ForeignKeys: []change.ForeignKey{{
 				Name: "fk1", Columns: []string{"pb", "pa"}, Parent: parent.ID, ParentBy: []string{"b", "a"},
 				OnDelete: change.Cascade, OnUpdate: change.SetNull, Logged: src.Server().LogCascades,
