@@ -9,7 +9,6 @@ import (
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/schemas/wire"
-	"github.com/etlsandbox/cdc/sinks/memory"
 )
 
 // one is true once in n steps of a fault that this history has.
@@ -170,10 +169,10 @@ func (w *world) deliverPoint(point string) error {
 	return w.point()
 }
 
-// inFill changes a table silently once a chunk of it has been written for one destination, and has it resynced for
-// all: the resync's chunks find the table staged there.
-func (w *world) inFill(c pipeline.Committed) {
-	if !w.faults["silent-in-fill"] || !w.quiet || c.Stream != rawStream || c.Kind != change.Chunk || c.Cover.For == "" {
+// inHeal changes a table silently once a chunk of its heal has been written, and has it resynced: the resync's
+// chunks find the table staged.
+func (w *world) inHeal(c pipeline.Committed) {
+	if !w.faults["silent-in-heal"] || !w.quiet || c.Stream != rawStream || c.Kind != change.Chunk || !c.Cover.Heal {
 		return
 	}
 	for i, t := range w.tables {
@@ -186,16 +185,6 @@ func (w *world) inFill(c pipeline.Committed) {
 		w.note("silent change of table %d", i)
 		w.askCapture(pipeline.Ask{Tables: []string{c.Cover.Table}})
 	}
-}
-
-// lose empties a destination.
-func (w *world) lose(d *destination) {
-	for _, p := range w.delivers {
-		if p.to == d {
-			w.crash(&p.actor)
-		}
-	}
-	d.db, d.seen = memory.NewDB(), map[string]int{}
 }
 
 func (w *world) powerCut() {

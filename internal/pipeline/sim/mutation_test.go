@@ -37,7 +37,7 @@ var mutations = []mutation{
 	{rule: "view-begin-at-raw-begin", first: 14},
 	{rule: "changes-bypass-staging"},
 	{rule: "deletes-last"},
-	{rule: "live-chunk-in-staging", fault: "silent-in-fill"},
+	{rule: "live-chunk-in-staging", fault: "silent-in-heal"},
 	{rule: "no-fencing-sink", fault: "two-sinks", always: []string{"resync"}},
 	{rule: "no-fencing-kafka", fault: "two-captures"},
 	{rule: "offset-only-mark", fault: "cut", first: 78},
