@@ -19,6 +19,9 @@ import (
 type compiled struct {
 	File string
 	Plan *view.Plan
+	// Reads are the tables that the view's FROM names, as far as the compiler has come; nil if it names one that
+	// is not there.
+	Reads []*change.Table
 	// Cascades are foreign keys that change the view's tables without the server logging it.
 	Cascades []joiner.Cascade
 	Err      error
@@ -60,7 +63,7 @@ func compileAll(files []string, cat view.Catalog, read func(string) ([]byte, err
 		if err != nil {
 			v.Err = fmt.Errorf("read the view: %w", err)
 		} else {
-			v.Plan, v.Err = view.Compile(file, string(text), cat)
+			v.Plan, v.Err = view.Compile(file, string(text), noting{cat, &v.Reads})
 		}
 		if v.Err == nil {
 			var engine *joiner.Engine
@@ -71,6 +74,23 @@ func compileAll(files []string, cat view.Catalog, read func(string) ([]byte, err
 		out = append(out, v)
 	}
 	return out
+}
+
+// noting is a catalog that notes what was found in it.
+type noting struct {
+	view.Catalog
+	found *[]*change.Table
+}
+
+// Table implements view.Catalog.
+func (n noting) Table(name change.TableID) (*change.Table, error) {
+	t, err := n.Catalog.Table(name)
+	if err != nil {
+		*n.found = nil
+		return nil, err
+	}
+	*n.found = append(*n.found, t)
+	return t, nil
 }
 
 // catalog finds tables for views. A name without a database means the one captured table of that name.

@@ -63,7 +63,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 	if len(tables) == 0 {
 		return &pipeline.StopError{What: "no table of the source matches source.tables.include", Hint: "cdc doctor lists what the account can see"}
 	}
-	plans, err := s.compileViews(tables)
+	plans, refused, err := s.compileViews(ctx, client, tables)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 	}
 	stages := []pipeline.Stage{capt}
 	if len(plans) > 0 {
-		st, err := s.joinStage(src, client, plans, &cl)
+		st, err := s.joinStage(src, client, plans, refused, &cl)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		s.defined.known(0)
 	}
 	s.mu.Lock()
-	s.plans, s.refused, s.shapes, s.tables, s.ids = plans, nil, tables, nil, ids
+	s.plans, s.refused, s.shapes, s.tables, s.ids = plans, refused, tables, nil, ids
 	for _, id := range ids {
 		s.tables = append(s.tables, id.String())
 	}
@@ -307,7 +307,7 @@ func (s *service) stateBegins() func(work string) {
 	}
 }
 
-func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*view.Plan, cl *closers) (pipeline.Stage, error) {
+func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*view.Plan, refused map[string]error, cl *closers) (pipeline.Stage, error) {
 	w, err := s.writer(s.viewStream(), "join", client, cl)
 	if err != nil {
 		return pipeline.Stage{}, err
@@ -336,7 +336,8 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		}
 	})
 	cl.add(sampled(s.stateFigures(store)))
-	engine, err := joiner.New(plans)
+	fit, aside := fitting(plans, refused)
+	engine, err := joiner.New(fit)
 	if err != nil {
 		return pipeline.Stage{}, err
 	}
@@ -346,7 +347,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 	}
 	s.durable = state.Durable
 	j, err := pipeline.NewJoin(pipeline.JoinConfig{
-		Raw: s.cfg.Name, Views: s.viewStream(), Plans: plans, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
+		Raw: s.cfg.Name, Views: s.viewStream(), Plans: fit, Aside: aside, BatchRows: captureBatchRows, ChunkRows: s.cfg.Source.Snapshot.ChunkRows,
 		Memory: int(s.cfg.Joiner.Memory / 8), Scratch: func() (joiner.Scratch, error) { return store.Scratch() },
 		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers, Idle: state.Idle,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },

@@ -87,6 +87,12 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what com
 		if plan == nil {
 			return out, admin.NotFound("view "+t.From+" is not known", "cdc view list names them")
 		}
+		s.mu.Lock()
+		why := s.refused[t.From]
+		s.mu.Unlock()
+		if why != nil {
+			return out, admin.Invalid("view "+t.From+" is paused: "+why.Error(), refusedHint)
+		}
 		c.SQL, c.Base = plan.SQL, baseOf(plan)
 	} else {
 		shape, err := s.shape(ctx, t.From)

@@ -60,6 +60,9 @@ type JoinConfig struct {
 	// Raw and Views name the two streams.
 	Raw, Views string
 	Plans      []*view.Plan
+	// Aside are views that the stream has and that do not fit the tables of now: they are held at their boundary.
+	// Only name, hash, output and the tables read are used, nil Inputs saying that these are not known.
+	Aside []*view.Plan
 	// Compile compiles the views anew, against tables of another shape; views that do not fit any more are
 	// refused by name. Without it such a table stops the stage.
 	Compile func(tables []*change.Table) (plans []*view.Plan, refused map[string]error)
@@ -166,7 +169,7 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	if cfg.NewID == nil {
 		cfg.NewID = stream.RandomID
 	}
-	return &Join{cfg: cfg, engine: engine, layout: layoutOf(engine), state: d.State, newIn: d.In, newOut: d.Out, meta: d.RawMeta,
+	return &Join{cfg: cfg, aside: cfg.Aside, engine: engine, layout: layoutOf(engine), state: d.State, newIn: d.In, newOut: d.Out, meta: d.RawMeta,
 		asker: d.Asker, asks: d.Asks, clock: d.Clock, wake: d.Wait, w: d.Writer, rows: newRowWriter(d.Writer, d.Encoder, cfg.Views)}, nil
 }
 
@@ -230,7 +233,7 @@ func (j *Join) withheld(covering map[string]Covering, name string) bool {
 func (j *Join) step(ctx context.Context) error {
 	j.waiting = mergeAsks(j.waiting, j.asks.Take())
 	if j.at.In.Seq > 0 {
-		for _, serve := range []func(context.Context) (bool, error){j.newViews, j.fill, j.advanceCover} {
+		for _, serve := range []func(context.Context) (bool, error){j.holdAside, j.newViews, j.fill, j.advanceCover} {
 			if done, err := serve(ctx); done || err != nil {
 				if err != nil {
 					return err

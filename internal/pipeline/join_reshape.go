@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,8 +72,34 @@ func (j *Join) compile(tables []*change.Table) error {
 
 func readsAny(plans []*view.Plan, id change.TableID) bool {
 	return slices.ContainsFunc(plans, func(p *view.Plan) bool {
-		return slices.ContainsFunc(p.Inputs, func(in view.Input) bool { return in.Table.ID == id })
+		return len(p.Inputs) == 0 || slices.ContainsFunc(p.Inputs, func(in view.Input) bool { return in.Table.ID == id })
 	})
+}
+
+// holdAside begins a heal of the views that are put aside and of them alone: from there destinations hold them at
+// their boundary, and say so, and the end of what was begun with them does not wait for them. It does so for those
+// put aside before this process began, and for those that a raw begin withholds together with others.
+func (j *Join) holdAside(ctx context.Context) (bool, error) {
+	var vs []string
+	for _, p := range j.aside {
+		if j.w.State().Meta.Views[p.Name] != nil && !j.heldAlone(p.Name) {
+			vs = append(vs, p.Name)
+		}
+	}
+	if len(vs) == 0 {
+		return false, nil
+	}
+	return true, j.begin(ctx, change.Cover{Heal: true, Tables: vs}, 0, j.at, nil)
+}
+
+// heldAlone reports whether a heal for everybody is open over a view that is put aside and over no view that goes on.
+func (j *Join) heldAlone(name string) bool {
+	for _, c := range j.ledger.covers {
+		if c.Cover.Heal && c.Cover.For == "" && c.Cover.Names(name) {
+			return !slices.ContainsFunc(j.cfg.Plans, func(p *view.Plan) bool { return c.Cover.Names(p.Name) })
+		}
+	}
+	return false
 }
 
 // misfit reports whether rows have another shape than the engine can take: what stands in the stream between

@@ -209,12 +209,16 @@ func checkNames(file string, stmt *ast.CreateViewStmt) error {
 	case stmt.CheckOption != ast.CheckOptionCascaded:
 		return at("leave it out", "WITH CHECK OPTION means nothing here: the view is read-only")
 	}
-	stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	if plainName(stem) != plainName(name) {
+	if !Names(file, name) {
 		return at(fmt.Sprintf("call the file %s.sql, or the view after the file", name),
 			"the file %s holds a view called %s", filepath.Base(file), name)
 	}
 	return nil
+}
+
+// Names reports whether a file's name is that of a view: letter case and underscores aside.
+func Names(file, name string) bool {
+	return plainName(strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))) == plainName(name)
 }
 
 // plainName is a name without letter case and underscores: customer_order and CustomerOrder are one.
