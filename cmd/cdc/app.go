@@ -77,7 +77,7 @@ Exit status: 0 done, equal or healthy; 1 the answer is no, or the daemon stopped
 	for _, group := range [][]*cobra.Command{
 		{a.initCommand(), a.doctorCommand(), a.configCommand(), a.runCommand()},
 		{a.statusCommand(), a.waitCommand(), a.reloadCommand(), a.verifyCommand(), a.resyncCommand()},
-		{a.sinkCommand(), a.dlqCommand(), a.ddlCommand(), a.pauseCommand(true), a.pauseCommand(false)},
+		{a.sinkCommand(), a.dlqCommand(), a.ddlCommand(), a.migrateCommand(), a.pauseCommand(true), a.pauseCommand(false)},
 		{a.viewCommand(), a.topicsCommand(), a.seedCommand(), a.versionCommand(), a.completionCommand()},
 		{a.demoCommand(), a.docsCommand()},
 	} {

@@ -8,6 +8,7 @@ import (
 	"github.com/etlsandbox/cdc/internal/verify"
 	"github.com/etlsandbox/cdc/sinks"
 	"github.com/etlsandbox/cdc/sinks/clickhouse"
+	"github.com/etlsandbox/cdc/sinks/migrate"
 	"github.com/etlsandbox/cdc/sinks/postgres"
 	"github.com/etlsandbox/cdc/sinks/sqlserver"
 )
@@ -19,6 +20,10 @@ type driver struct {
 	// remains names what a sink of the streams has left at its destination; purge deletes it and names what is
 	// gone. Nil where the kind cannot tell.
 	remains, purge func(ctx context.Context, name string, c *config.Sink, streams ...string) ([]string, error)
+	// plan computes the statements that the destination needs for the targets, and changes nothing; migrations opens
+	// its table of versions.
+	plan       func(ctx context.Context, name string, c *config.Sink, stream string, targets []sinks.Target) ([]string, error)
+	migrations func(name string, c *config.Sink) (*migrate.Database, error)
 }
 
 // telling is who hears what a sink does, and what it would have otherwise.
@@ -50,6 +55,12 @@ func driverOf(kind string) (driver, error) {
 			purge: func(ctx context.Context, name string, c *config.Sink, streams ...string) ([]string, error) {
 				return postgres.Purge(ctx, postgresConfig(name, c, sinks.Observer{}), streams...)
 			},
+			plan: func(ctx context.Context, name string, c *config.Sink, stream string, targets []sinks.Target) ([]string, error) {
+				return postgres.Plan(ctx, postgresConfig(name, c, sinks.Observer{}), stream, targets)
+			},
+			migrations: func(name string, c *config.Sink) (*migrate.Database, error) {
+				return postgres.Migrations(postgresConfig(name, c, sinks.Observer{}))
+			},
 		}, nil
 	case "sqlserver":
 		return driver{
@@ -65,6 +76,12 @@ func driverOf(kind string) (driver, error) {
 			purge: func(ctx context.Context, name string, c *config.Sink, streams ...string) ([]string, error) {
 				return sqlserver.Purge(ctx, sqlserverConfig(name, c, telling{}), streams...)
 			},
+			plan: func(ctx context.Context, name string, c *config.Sink, stream string, targets []sinks.Target) ([]string, error) {
+				return sqlserver.Plan(ctx, sqlserverConfig(name, c, telling{}), stream, targets)
+			},
+			migrations: func(name string, c *config.Sink) (*migrate.Database, error) {
+				return sqlserver.Migrations(sqlserverConfig(name, c, telling{}))
+			},
 		}, nil
 	case "clickhouse":
 		return driver{
@@ -79,6 +96,12 @@ func driverOf(kind string) (driver, error) {
 			},
 			purge: func(ctx context.Context, name string, c *config.Sink, streams ...string) ([]string, error) {
 				return clickhouse.Purge(ctx, clickhouseConfig(name, c, sinks.Observer{}), streams...)
+			},
+			plan: func(ctx context.Context, name string, c *config.Sink, stream string, targets []sinks.Target) ([]string, error) {
+				return clickhouse.Plan(ctx, clickhouseConfig(name, c, sinks.Observer{}), stream, targets)
+			},
+			migrations: func(name string, c *config.Sink) (*migrate.Database, error) {
+				return clickhouse.Migrations(clickhouseConfig(name, c, sinks.Observer{}))
 			},
 		}, nil
 	}

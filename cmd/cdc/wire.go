@@ -9,6 +9,7 @@ import (
 
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/telemetry"
+	"github.com/etlsandbox/cdc/schemas/change"
 )
 
 // deps are the parts behind the commands, so that a test can replace each one by itself.
@@ -22,6 +23,8 @@ type deps struct {
 	inspect func(ctx context.Context, s sourceURL) (inspection, error)
 	// compile compiles view files against the source's tables.
 	compile func(ctx context.Context, c *config.Config, files []string) ([]compiled, error)
+	// tables are those that the source lets be captured.
+	tables func(ctx context.Context, c *config.Config) ([]*change.Table, error)
 	// demo shows everything at work.
 	demo func(ctx context.Context, d demo) error
 }
@@ -57,6 +60,7 @@ func parts() deps {
 		doctor:  examine,
 		inspect: inspect,
 		compile: compile,
+		tables:  captured,
 		demo:    runDemo,
 	}
 }
