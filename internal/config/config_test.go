@@ -365,6 +365,16 @@ func TestDiff(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	// What has its default from another key is no change of its own.
+	o.Sets = []string{"name=saturn"}
+	renamed := mustParse(t, minimal, o)
+	if old.Name == renamed.Name || old.Central.Consul.Prefix == renamed.Central.Consul.Prefix {
+		t.Fatal("the default does not follow the name: the test shows nothing")
+	}
+	got = Diff(mustParse(t, minimal, Options{Environ: o.Environ}), renamed)
+	if diff := cmp.Diff([]Change{{Path: "name", Old: old.Name, New: "saturn"}}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 // Every key has a default or is required, never both, and a description.

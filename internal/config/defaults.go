@@ -57,6 +57,12 @@ func defaultPublish() Publish {
 	}
 }
 
+// prefixOf is the default of config.consul.prefix.
+func prefixOf(name string) string { return "cdc/" + name }
+
+// prefixFollows reports whether config.consul.prefix is what the name makes it.
+func (c *Config) prefixFollows() bool { return c.Central.Consul.Prefix == prefixOf(c.Name) }
+
 // complete fills in the keys whose default depends on other keys.
 func (c *Config) complete() {
 	c.Source.TLS.complete(c.Source.Host)
@@ -65,7 +71,7 @@ func (c *Config) complete() {
 		c.Broker.RetentionBytes = 4 * GiB
 	}
 	if c.Central.Consul.Prefix == "" {
-		c.Central.Consul.Prefix = "cdc/" + c.Name
+		c.Central.Consul.Prefix = prefixOf(c.Name)
 	}
 	for name, s := range c.Sinks {
 		s.TLS.complete(s.Host)

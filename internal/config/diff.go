@@ -21,7 +21,11 @@ type Change struct {
 
 // Diff lists what differs between two configurations, in the order of the file.
 func Diff(old, current *Config) []Change {
-	return diff(nil, reflect.ValueOf(old).Elem(), reflect.ValueOf(current).Elem(), "", false)
+	changes := diff(nil, reflect.ValueOf(old).Elem(), reflect.ValueOf(current).Elem(), "", false)
+	if old.prefixFollows() && current.prefixFollows() { // the change of the name says it
+		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Path == "config.consul.prefix" })
+	}
+	return changes
 }
 
 func diff(out []Change, a, b reflect.Value, path string, live bool) []Change {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -51,7 +52,12 @@ func (b *builder) caseExpr(e *ast.CaseExpr) (node, error) {
 // needUnify notes the pairs of classes that were unified, in the order in which the servers do it.
 func (b *builder) needUnify(name string, args []node) error {
 	for i, n := range args[1:] {
-		if err := b.need("%s(%s,%s)", name, args[i].info().class, n.info().class); err != nil {
+		err := b.need("%s(%s,%s)", name, args[i].info().class, n.info().class)
+		var f *failure
+		if errors.As(err, &f) && name == "case then" && (args[i].info().class == classNull || n.info().class == classNull) {
+			f.wayOut = "write IF(condition, value, NULL), or leave the ELSE NULL out" // a NULL has no type that could be cast
+		}
+		if err != nil {
 			return err
 		}
 	}
