@@ -25,11 +25,12 @@ func TestLatency(t *testing.T) {
 		s.ownPostgres(), onSQLServer(t, "mars", deliver), onSQLServer(t, "venus", deliver), onClickHouse(t, "clickhouse", deliver),
 	}
 	var looks []sample.Look
+	cost := make([]looked, len(legs))
 	for i, leg := range legs {
 		if i > 0 {
 			s.more = append(s.more, leg.settings)
 		}
-		looks = append(looks, leg.look)
+		looks = append(looks, cost[i].timed(leg.look))
 	}
 	s.start()
 	s.waitShown(2 * time.Minute)
@@ -43,6 +44,18 @@ func TestLatency(t *testing.T) {
 	work.Go(func() {
 		if _, err := load.Run(ctx); err != nil && ctx.Err() == nil {
 			t.Errorf("load: %v", err)
+		}
+	})
+	behind := map[string]float64{}
+	work.Go(func() {
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			m := s.metrics()
+			for _, leg := range legs {
+				behind[leg.name] = max(behind[leg.name], m.sum("cdc_sink_lag_transactions", fmt.Sprintf("sink=%q", leg.name)))
+			}
+			<-tick.C
 		}
 	})
 	sums, err := probe.Run(ctx, looks...)
@@ -59,10 +72,29 @@ func TestLatency(t *testing.T) {
 		label := fmt.Sprintf("sink=%q", leg.name)
 		diff := func(name string) float64 { return m.sum(name, label) - before.sum(name, label) }
 		n := diff("cdc_sink_apply_seconds_count")
-		fmt.Fprintf(&out, "%-11s %s; %.0f batches, %.1f rows and %.0f ms each\n", leg.name, sums[i],
-			n, diff("cdc_sink_rows_total")/n, 1000*diff("cdc_sink_apply_seconds_sum")/n)
+		fmt.Fprintf(&out, "%-11s %s; %.0f batches, %.1f rows and %.0f ms each; at most %.0f units behind; a look takes %s\n", leg.name, sums[i],
+			n, diff("cdc_sink_rows_total")/n, 1000*diff("cdc_sink_apply_seconds_sum")/n, behind[leg.name], cost[i].mean())
 	}
 	t.Log("\n" + out.String())
+}
+
+// looked is how long looks take, which is part of what a probe measures.
+type looked struct {
+	n    int
+	took time.Duration
+}
+
+func (l *looked) timed(look sample.Look) sample.Look {
+	return func(ctx context.Context) (int64, error) {
+		began := time.Now()
+		n, err := look(ctx)
+		l.n, l.took = l.n+1, l.took+time.Since(began)
+		return n, err
+	}
+}
+
+func (l *looked) mean() time.Duration {
+	return (l.took / time.Duration(max(1, l.n))).Round(time.Millisecond)
 }
 
 func loadAverage() string {
