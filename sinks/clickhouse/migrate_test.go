@@ -17,6 +17,9 @@ func TestMigrations(t *testing.T) {
 			return Plan(ctx, d.config("plan"), stream, targets)
 		},
 		Open: func(t testing.TB, o sinktest.Options) sinks.Sink { return d.open(t, o) },
+		Purge: func(ctx context.Context, stream string) ([]string, error) {
+			return Purge(ctx, d.config("purge"), stream)
+		},
 		Database: func(t testing.TB) *migrate.Database {
 			db, err := Migrations(d.config("migrate"))
 			if err != nil {

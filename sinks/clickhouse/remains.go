@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/etlsandbox/cdc/sinks/migrate"
 )
 
 // Remains names what a sink that delivered the streams has left behind, quoted as the server reads it: its
@@ -26,8 +28,12 @@ func Purge(ctx context.Context, cfg Config, streams ...string) (dropped []string
 		if err != nil {
 			return err
 		}
-		var books []string
+		var books, history []string
 		for _, name := range list {
+			if name == quoteName(r.cfg.Database, migrate.Table) {
+				history = append(history, name)
+				continue
+			}
 			if name == r.progress || name == r.quarantine {
 				books = append(books, name)
 				continue
@@ -37,7 +43,7 @@ func Purge(ctx context.Context, cfg Config, streams ...string) (dropped []string
 			}
 			dropped = append(dropped, name)
 		}
-		more, err := r.clearBooks(ctx, books, streams)
+		more, err := r.clearBooks(ctx, books, history, streams)
 		dropped = append(dropped, more...)
 		return err
 	})
@@ -73,7 +79,7 @@ func (r *Reader) remains(ctx context.Context, streams []string) ([]string, error
 		}
 	}
 	list := append(views, tables...)
-	for _, book := range [...]string{"cdc_progress", "cdc_quarantine"} {
+	for _, book := range [...]string{"cdc_progress", "cdc_quarantine", migrate.Table} {
 		rel, err := r.lookup(ctx, r.cfg.Database, book)
 		if err != nil {
 			return nil, err
@@ -85,8 +91,9 @@ func (r *Reader) remains(ctx context.Context, streams []string) ([]string, error
 	return list, nil
 }
 
-// clearBooks removes the streams from the bookkeeping, and the bookkeeping when nothing is left in it.
-func (r *Reader) clearBooks(ctx context.Context, books, streams []string) (dropped []string, err error) {
+// clearBooks removes the streams from the bookkeeping, and the bookkeeping with the history of versions when nothing is
+// left in it.
+func (r *Reader) clearBooks(ctx context.Context, books, history, streams []string) (dropped []string, err error) {
 	names := make([]string, len(streams))
 	for i, s := range streams {
 		names[i] = literal(s)
@@ -108,5 +115,6 @@ func (r *Reader) clearBooks(ctx context.Context, books, streams []string) (dropp
 	if left > 0 {
 		return nil, nil // another stream is delivered here too
 	}
+	books = append(books, history...)
 	return books, r.drop(ctx, "drop", books...)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/etlsandbox/cdc/sinks/migrate"
 )
 
 // Remains names what a sink that delivered the streams has left behind, quoted as the server reads it: its
@@ -31,8 +33,9 @@ func Purge(ctx context.Context, cfg Config, streams ...string) ([]string, error)
 			return err
 		}
 		books := []string{ident(full.Schema, "cdc_progress"), ident(full.Schema, "cdc_quarantine")}
+		history := ident(full.Schema, migrate.Table)
 		for _, name := range list {
-			if slices.Contains(books, name) {
+			if name == history || slices.Contains(books, name) {
 				continue
 			}
 			if _, err := tx.Exec(ctx, "DROP TABLE "+name); err != nil {
@@ -57,7 +60,7 @@ func Purge(ctx context.Context, cfg Config, streams ...string) ([]string, error)
 		if left > 0 {
 			return nil // another stream is delivered here too
 		}
-		for _, book := range books {
+		for _, book := range append(books, history) {
 			if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+book); err != nil {
 				return fmt.Errorf("drop %s: %w", book, err)
 			}
@@ -119,9 +122,10 @@ func remains(ctx context.Context, tx pgx.Tx, cfg Config, streams []string) ([]st
 			stages[ident(f.schema, stageName(f.name))] = true
 		}
 	}
+	books := []string{"cdc_progress", "cdc_quarantine", migrate.Table}
 	for _, f := range all {
 		name := ident(f.schema, f.name)
-		if stages[name] || f.schema == cfg.Schema && (f.name == "cdc_progress" || f.name == "cdc_quarantine") {
+		if stages[name] || f.schema == cfg.Schema && slices.Contains(books, f.name) {
 			list = append(list, name)
 		}
 	}

@@ -19,6 +19,8 @@ import (
 type Migrated struct {
 	Plan func(ctx context.Context, stream string, targets []sinks.Target) ([]string, error)
 	Open func(t testing.TB, o Options) sinks.Sink
+	// Purge deletes all that a sink of the stream has left, and returns the tables.
+	Purge func(ctx context.Context, stream string) ([]string, error)
 	// Database opens the table of versions; it is closed when the test is over.
 	Database func(t testing.TB) *migrate.Database
 }
@@ -95,6 +97,17 @@ func Migrations(t *testing.T, d Migrated) {
 	}
 	if err := d.prepareStrict(t, f, targets); err != nil {
 		t.Errorf("strict, with the new column: %v", err)
+	}
+
+	gone, err := d.Purge(ctx, migrated)
+	if err != nil || !strings.Contains(strings.Join(gone, " "), migrate.Table) {
+		t.Errorf("purged: %q, %v", gone, err)
+	}
+	if list := status(t, db); len(list) > 0 {
+		t.Errorf("left after a purge: %v", list)
+	}
+	if targets[0].Table = shape; !slices.Equal(planned(), first) {
+		t.Errorf("planned after a purge:\n%s", strings.Join(planned(), "\n"))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/etlsandbox/cdc/sinks/migrate"
 )
 
 // Remains names what a sink that delivered the streams has left behind, quoted as the server reads it: its
@@ -37,9 +39,13 @@ func Purge(ctx context.Context, cfg Config, streams ...string) ([]string, error)
 		if err != nil {
 			return err
 		}
-		var books []string
+		var books, history []string
 		left := 0
 		for _, name := range list {
+			if name == ident(full.Schema, migrate.Table) {
+				history = append(history, name)
+				continue
+			}
 			if name != ident(full.Schema, "cdc_progress") && name != ident(full.Schema, "cdc_quarantine") {
 				if err := drop(s, name); err != nil {
 					return err
@@ -56,7 +62,7 @@ func Purge(ctx context.Context, cfg Config, streams ...string) ([]string, error)
 		if left > 0 {
 			return nil // another stream is delivered here too
 		}
-		for _, book := range books {
+		for _, book := range append(books, history...) {
 			if err := drop(s, book); err != nil {
 				return err
 			}
@@ -101,7 +107,7 @@ func (s *session) remains(ctx context.Context, cfg Config, streams []string) ([]
 		return nil, err
 	}
 	stages := map[string]bool{
-		ident(cfg.Schema, "cdc_progress"): true, ident(cfg.Schema, "cdc_quarantine"): true,
+		ident(cfg.Schema, "cdc_progress"): true, ident(cfg.Schema, "cdc_quarantine"): true, ident(cfg.Schema, migrate.Table): true,
 	}
 	var list []string
 	for _, m := range all {
