@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -41,7 +43,19 @@ type bench struct {
 	mark  change.Mark
 }
 
-const benchRows = 200_000
+// benchRows is how many rows the table holds: CDC_BENCH_ROWS, or enough to be larger than a processor's caches.
+func benchRows(b *testing.B) int64 {
+	b.Helper()
+	text := os.Getenv("CDC_BENCH_ROWS")
+	if text == "" {
+		return 200_000
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		b.Fatalf("CDC_BENCH_ROWS %q is no number of rows", text)
+	}
+	return n
+}
 
 func newBench(b *testing.B, d *database) *bench {
 	b.Helper()
@@ -57,7 +71,7 @@ func newBench(b *testing.B, d *database) *bench {
 	}
 	cover := &change.Cover{ID: "load", Heal: true, Tables: []string{"Flat"}}
 	h.apply(change.Begin, cover, 0, nil)
-	h.apply(change.Chunk, &change.Cover{ID: "load", Table: "Flat"}, benchRows, func(i int) change.Event {
+	h.apply(change.Chunk, &change.Cover{ID: "load", Table: "Flat"}, int(benchRows(b)), func(i int) change.Event {
 		return change.Event{Op: change.Read, After: flatRow(int64(i), 0)}
 	})
 	h.apply(change.End, cover, 0, nil)
@@ -88,19 +102,20 @@ func (h *bench) apply(kind change.UnitKind, cover *change.Cover, n int, event fu
 func BenchmarkApply(b *testing.B) {
 	h := newBench(b, newDatabase(b))
 	rng := rand.New(rand.NewPCG(1, 2))
-	next := int64(benchRows)
+	held := benchRows(b)
+	next := held
 	kinds := []struct {
 		name  string
 		event func() change.Event
 	}{
 		{"insert", func() change.Event { next++; return change.Event{Op: change.Insert, After: flatRow(next, 0)} }},
 		{"update", func() change.Event {
-			n := rng.Int64N(benchRows)
+			n := rng.Int64N(held)
 			return change.Event{Op: change.Update, Before: flatRow(n, 0), After: flatRow(n, rng.Int64())}
 		}},
 		{"delete", func() change.Event { next--; return change.Event{Op: change.Delete, Before: flatRow(next+1, 0)} }},
 		{"mixed", func() change.Event {
-			n := rng.Int64N(benchRows)
+			n := rng.Int64N(held)
 			switch rng.IntN(4) {
 			case 0:
 				next++
@@ -114,9 +129,11 @@ func BenchmarkApply(b *testing.B) {
 	for _, kind := range kinds {
 		for _, size := range []int{1, 100, 10_000} {
 			b.Run(fmt.Sprintf("%s/%d", kind.name, size), func(b *testing.B) {
+				cpu := watchProcessors(b, h.sink.conn)
 				for b.Loop() {
 					h.apply(change.Changes, nil, size, func(int) change.Event { return kind.event() })
 				}
+				cpu.report(size)
 				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 			})
 		}
@@ -130,14 +147,16 @@ func BenchmarkRowByRow(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const upsert = `INSERT INTO "Flat" VALUES ($1, $2, $3::text::numeric, $4::text::timestamp, $5, $6, $7) ON CONFLICT ("A", "B", "C") DO UPDATE
 SET "Name" = EXCLUDED."Name", "Amount" = EXCLUDED."Amount", "At" = EXCLUDED."At", "Category" = EXCLUDED."Category"`
-	next := int64(benchRows)
+	held := benchRows(b)
+	next := held
 	for _, kind := range []string{"insert", "update"} {
 		for _, size := range []int{1, 100, 10_000} {
 			b.Run(fmt.Sprintf("%s/%d", kind, size), func(b *testing.B) {
+				cpu := watchProcessors(b, d.db(b))
 				for b.Loop() {
 					err := pgx.BeginFunc(b.Context(), d.db(b), func(tx pgx.Tx) error {
 						for range size {
-							n := rng.Int64N(benchRows)
+							n := rng.Int64N(held)
 							if kind == "insert" {
 								next++
 								n = next
@@ -153,6 +172,7 @@ SET "Name" = EXCLUDED."Name", "Amount" = EXCLUDED."Amount", "At" = EXCLUDED."At"
 						b.Fatal(err)
 					}
 				}
+				cpu.report(size)
 				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 			})
 		}
