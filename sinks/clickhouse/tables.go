@@ -191,7 +191,7 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *
 }
 
 // ensureView makes the readers' view anew. Where that is only planned or not allowed, it first looks whether the view
-// shows what it should: the columns that the table has, in their types, with the mark.
+// shows what it should.
 func (s *Sink) ensureView(ctx context.Context, tg *target, rel *relation, altered bool, comment string) error {
 	text := tg.createView(comment)
 	if s.plan == nil && tg.Changes == sinks.Expand {
@@ -201,11 +201,22 @@ func (s *Sink) ensureView(ctx context.Context, tg *target, rel *relation, altere
 	if err != nil {
 		return err
 	}
-	same := func(name string) bool { return view.columns[name].text == rel.columns[name].text }
-	if view != nil && !altered && view.comment == comment && slices.Equal(view.order, tg.shown) && !slices.ContainsFunc(tg.shown, func(n string) bool { return !same(n) }) {
+	// A view without the mark shows the same: it is no reason to stop.
+	if view != nil && !altered && tg.shows(view, rel) && (s.plan == nil || view.comment == comment) {
 		return nil
 	}
 	return s.change(ctx, tg, "create view", text)
+}
+
+// shows tells whether a view has the columns that the table has, in their types.
+func (tg *target) shows(view, rel *relation) bool {
+	for _, name := range tg.shown {
+		c, ok := view.columns[name]
+		if !ok || tg.Changes != sinks.Off && c.text != rel.columns[name].text {
+			return false
+		}
+	}
+	return true
 }
 
 // undoCreate takes a table back that was made a moment ago and is of no use.

@@ -77,6 +77,12 @@ func Migrations(t *testing.T, d Migrated) {
 		t.Errorf("strict, after it was applied: %v", err)
 	}
 
+	before := status(t, db)
+	done, err := migrate.Apply(ctx, db, func(context.Context) ([]string, error) { return []string{"SELEKT 1"}, nil })
+	if err == nil || !strings.Contains(err.Error(), "SELEKT 1") || len(done) > 0 || len(status(t, db)) != len(before) {
+		t.Errorf("a statement that fails: %v, %v", done, err)
+	}
+
 	wider := *shape
 	wider.Columns = append(slices.Clone(shape.Columns), change.Column{Name: "New", Type: change.Type{Kind: change.Int, Name: "int"}, Nullable: true})
 	targets[0].Table = &wider
@@ -87,7 +93,7 @@ func Migrations(t *testing.T, d Migrated) {
 	if err := d.prepareStrict(t, f, targets); !errors.Is(err, sinks.ErrStop) || !strings.Contains(err.Error(), alter[0]) {
 		t.Errorf("strict, with a new column: %v, want %s", err, alter[0])
 	}
-	done, err := migrate.Apply(ctx, db, plan)
+	done, err = migrate.Apply(ctx, db, plan)
 	var texts []string
 	for _, a := range done {
 		texts = append(texts, a.Statement)
@@ -108,6 +114,10 @@ func Migrations(t *testing.T, d Migrated) {
 	}
 	if targets[0].Table = shape; !slices.Equal(planned(), first) {
 		t.Errorf("planned after a purge:\n%s", strings.Join(planned(), "\n"))
+	}
+	done, err = migrate.Apply(ctx, db, func(context.Context) ([]string, error) { return []string{"SELECT 1"}, nil })
+	if err == nil || len(done) == 0 || len(done) != len(status(t, db)) {
+		t.Errorf("a plan that its statements do not change: %v, %v", done, err)
 	}
 }
 
