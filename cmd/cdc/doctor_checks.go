@@ -114,6 +114,13 @@ func examineSink(ctx context.Context, name string, s *config.Sink) []finding {
 	bad := func(err error) []finding {
 		return []finding{{Check: name, Level: levelBad, Text: fmt.Sprintf("%s:%d: %v", s.Host, s.Port, err)}}
 	}
+	if s.Type != "postgres" {
+		found, err := examineAccess(ctx, name, s)
+		if err != nil {
+			return bad(err)
+		}
+		return found
+	}
 	pc, err := pgx.ParseConfig("sslmode=disable") // so that no setting comes from elsewhere than s
 	if err != nil {
 		return bad(err)
@@ -131,11 +138,41 @@ func examineSink(ctx context.Context, name string, s *config.Sink) []finding {
 		return bad(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	found, err := examinePostgres(ctx, conn, name, s)
-	if err != nil {
-		return bad(err)
+	schemas := []string{s.Schema}
+	for _, d := range s.Deliver {
+		if d.Schema != "" && !slices.Contains(schemas, d.Schema) {
+			schemas = append(schemas, d.Schema)
+		}
+	}
+	var found []finding
+	for _, schema := range schemas {
+		in := *s
+		in.Schema = schema
+		more, err := examinePostgres(ctx, conn, name, &in)
+		if err != nil {
+			return bad(err)
+		}
+		for _, f := range more {
+			if !slices.Contains(found, f) {
+				found = append(found, f)
+			}
+		}
 	}
 	return found
+}
+
+// examineAccess looks whether a destination lets the account in and answers questions about its catalog.
+func examineAccess(ctx context.Context, name string, s *config.Sink) ([]finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	d, err := driverOf(s.Type)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.remains(ctx, strings.TrimPrefix(name, "sink "), s); err != nil {
+		return nil, err
+	}
+	return []finding{{Check: name, Level: levelOK, Text: fmt.Sprintf("%s answers, and %s may read its catalog; what it may write shows at the start", s.Type, s.User)}}, nil
 }
 
 // oldestPostgres is the first version that the sink works with, firstNullKeys the first one that tells
