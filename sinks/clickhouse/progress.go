@@ -77,15 +77,22 @@ type ledger struct {
 
 func (s *Sink) ensureBookkeeping(ctx context.Context) error {
 	settings := strings.Join(mergeTreeSettings(!s.cfg.NoSync), ", ")
+	there := map[string]bool{}
+	err := s.query(ctx, fmt.Sprintf("SELECT name FROM system.tables WHERE database = %s AND name IN ('cdc_progress', 'cdc_quarantine')", literal(s.cfg.Database)),
+		func(scan func(...any) error) error {
+			var name string
+			err := scan(&name)
+			there[name] = true
+			return err
+		})
+	if err != nil {
+		return fmt.Errorf("look for cdc_progress: %w", err)
+	}
 	missing := false
 	for _, b := range [...]struct{ name, ddl string }{
 		{"cdc_progress", fmt.Sprintf(progressDDL, s.progress, settings)}, {"cdc_quarantine", fmt.Sprintf(quarantineDDL, s.quarantine, settings)},
 	} {
-		rel, err := s.lookup(ctx, s.cfg.Database, b.name)
-		if err != nil {
-			return err
-		}
-		if rel != nil {
+		if there[b.name] {
 			continue
 		}
 		if missing = true; s.plan != nil {
