@@ -161,6 +161,12 @@ func (d *decoder) checkDeliver(path, kind string, del *Deliver) {
 	}
 }
 
+// bookkeeping reports whether a table of that name at a destination is one of our own.
+func bookkeeping(table string) bool {
+	table = strings.ToLower(table)
+	return table == "cdc_progress" || table == "cdc_quarantine" || table == "cdc_migrations" || strings.HasPrefix(table, "cdc_stage_")
+}
+
 func (d *decoder) checkSink(path string, s *Sink) {
 	d.checkPort(path+".port", s.Port)
 	d.checkTLS(path+".tls", &s.TLS)
@@ -185,10 +191,21 @@ func (d *decoder) checkSink(path string, s *Sink) {
 		if table == "" {
 			table = del.From.View
 		}
-		if first, ok := to[schema+"."+table]; ok {
-			d.failAt(p, "writes to %s.%s, as %s.deliver[%d] does: give one of them another name", schema, table, path, first)
+		where := table
+		if schema != "" {
+			where = schema + "." + table
 		}
-		to[schema+"."+table] = i
+		if bookkeeping(table) {
+			d.failAt(p, "writes to %s, a name that is kept for the bookkeeping at the destination: give it another one with to", where)
+		}
+		same := where
+		if s.Type == "sqlserver" {
+			same = strings.ToLower(where) // in most of its collations names that differ only in case are one
+		}
+		if first, ok := to[same]; ok {
+			d.failAt(p, "writes to %s, as %s.deliver[%d] does: give one of them another name", where, path, first)
+		}
+		to[same] = i
 	}
 	b := s.Batch
 	d.atLeast(path+".batch.min_rows", int64(b.MinRows), 1, "1")
