@@ -44,10 +44,10 @@ var mutations = []mutation{
 	{rule: "readers-not-gated"},
 	{rule: "prev-chain", fault: "cut", first: 626},
 	{rule: "start-check", fault: "cut-apart", first: 138},
-	{rule: "header-seq", fault: "cut-apart", first: 84},
+	{rule: "header-seq", fault: "cut-apart", first: 570},
 	{rule: "first-is-begin", fault: "cut-at-begin", always: []string{"restore", "lost-state"}, first: 43},
 	{rule: "adopt-old-begin", first: 8},
-	{rule: "adopt-partial-begin"},
+	{rule: "adopt-partial-begin", first: 154},
 	{rule: "seq-above", fault: "cut-deep"},
 	{rule: "back", fault: "set-back", first: 45},
 }
