@@ -39,6 +39,7 @@ type scene struct {
 	exclude  []string
 	hidden   []string // source.columns.exclude, beside the usual one
 	views    []string // names delivered
+	raw      []string // further entries of deliver
 	sinkAt   string   // host:port, when not the server's own
 	folder   string   // data_dir, when not the usual one
 	more     []string // settings of further sinks, as lines below sinks:
@@ -151,6 +152,7 @@ func (s *scene) configure() {
 	for i, v := range s.views {
 		deliver[i] = fmt.Sprintf("{from: view/%s}", v)
 	}
+	deliver = append(deliver, s.raw...)
 	broker := s.external
 	if broker == "" {
 		broker = fmt.Sprintf("{listen: %q}", s.broker)
