@@ -231,6 +231,7 @@ func TestWaitAfterLostDataDir(t *testing.T) {
 		if s.flat(pg) == truth {
 			t.Fatal("the destination is equal before the heal: the test shows nothing")
 		}
+		began := s.begins("jupiter-views")
 		proxy.Limit([]int64{0, 64 << 10, 256 << 10}[round]) // also a destination that is slow to be healed
 		s.start()
 		eventually(t, 30*time.Second, "the daemon answers", func(ctx context.Context) bool {
@@ -246,6 +247,9 @@ func TestWaitAfterLostDataDir(t *testing.T) {
 		}
 		if now := s.flat(pg); status != 0 || now != truth {
 			t.Errorf("wait: status %d: %s; the destination shows %v, the source %v", status, strings.TrimSpace(out), now, truth)
+		}
+		if n := s.begins("jupiter-views") - began; n != 1 {
+			t.Errorf("%d covers of the view began, want the one of the first load", n)
 		}
 		proxy.Limit(0)
 	}

@@ -82,7 +82,8 @@ type Deliver struct {
 	targets   []sinks.Target
 	applied   change.Mark // what the destination holds durably
 	lastWrite time.Time
-	behind    bool // some table does not show what the Mark says
+	behind    bool    // some table does not show what the Mark says
+	asking    *asking // from the start of the stage until a cover is asked for
 	// incarnation of the stream when it was opened last; 0 of an empty one.
 	incarnation uint64
 	ahead       *prepared     // read while the batch before it was applied
@@ -146,6 +147,7 @@ func (d *Deliver) start(ctx context.Context) error {
 		return err
 	}
 	d.applied, d.lastWrite = at, d.d.Clock.Now()
+	d.asking = &asking{since: since, at: at}
 	states, err := d.boundaries(ctx)
 	if err != nil {
 		return err
@@ -269,6 +271,7 @@ func (d *Deliver) ask(ctx context.Context, since int64) error {
 		return err
 	}
 	d.lacks()
+	d.asking = nil // a begin that does not hold is not taken twice
 	a := Ask{Reader: d.cfg.Sink, Heal: true, Since: since, Floor: d.applied.Seq}
 	for _, t := range d.targets {
 		a.Tables = append(a.Tables, t.From)
@@ -296,7 +299,17 @@ func (d *Deliver) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if d.asking != nil && d.asking.at == d.applied {
+		since = d.asking.since // nothing was applied since: what began while the Mark was looked for answers
+	}
 	return d.ask(ctx, since)
+}
+
+// asking is what a stage that finds its Mark gone has waited for since its start: the place where the progress
+// topic ended then, and the Mark.
+type asking struct {
+	since int64
+	at    change.Mark
 }
 
 // next reads a batch and applies it, or moves the Mark when nothing happens.
