@@ -33,6 +33,9 @@ func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress fu
 		if !sink.Enabled || r.Sink != "" && r.Sink != name {
 			continue
 		}
+		if err := errors.Join(s.sinkHeldUp(name), s.pausedOf(&sink, r.View)); err != nil {
+			return report, err
+		}
 		list, err := s.deliveries(name, &sink)
 		if err != nil {
 			return report, err
@@ -87,11 +90,8 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what com
 		if plan == nil {
 			return out, admin.NotFound("view "+t.From+" is not known", "cdc view list names them")
 		}
-		s.mu.Lock()
-		why := s.refused[t.From]
-		s.mu.Unlock()
-		if why != nil {
-			return out, admin.Invalid("view "+t.From+" is paused: "+why.Error(), refusedHint)
+		if err := s.heldUp(what); err != nil { // its plan may be none to compute by
+			return out, err
 		}
 		c.SQL, c.Base = plan.SQL, baseOf(plan)
 	} else {
@@ -115,12 +115,18 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what com
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds*float64(time.Second)))
 		defer cancel()
 	}
-	if err := s.awaitDefinitions(ctx, what); err != nil {
-		return out, fmt.Errorf("verify view %s at sink %s, which does not show it as it is defined now: %w", t.From, name, err)
-	}
-	res, err := verify.Run(ctx, c, src, dst, s.places)
+	var res verify.Result
+	err := s.whileItFlows(ctx, what, func(ctx context.Context) (err error) {
+		if err := s.awaitDefinitions(ctx, what); err != nil {
+			return fmt.Errorf("verify view %s at sink %s, which does not show it as it is defined now: %w", t.From, name, err)
+		}
+		if res, err = verify.Run(ctx, c, src, dst, s.places); err != nil {
+			return fmt.Errorf("verify view %s at sink %s: %w", t.From, name, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return out, fmt.Errorf("verify view %s at sink %s: %w", t.From, name, err)
+		return out, err
 	}
 	out.Rows, out.Different, out.Unsettled, out.Quarantined = uint64(res.Rows), uint64(res.Different), uint64(res.Unsettled), uint64(res.Quarantined)
 	out.Digest, out.Position, out.Seconds = res.Digest, res.At.String(), time.Since(began).Seconds()
