@@ -255,7 +255,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 			},
 			Checked: func(b *change.Batch) *change.Batch { return s.contracts.Load().Batch(b, s.violated) },
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
-			Behind:  func(covers []string) { s.track.Behind(name, what.stream, covers) },
+			Behind:  func(covers []string) { s.track.Stages(name, what.stream, covers) },
 		}, pipeline.DeliverDeps{
 			Sink: sink, Open: open, Asker: asker, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
 			Meta:    func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, what.stream) },

@@ -98,11 +98,11 @@ func (s *service) sinkStatus(name string, g pipeline.StageState) admin.Sink {
 		}
 		k.Covers = append(k.Covers, p.Staging...)
 		if newest := s.track.Stream(p.Stream).Mark.Seq; newest > p.Mark.Seq {
-			k.LagTransactions = max(k.LagTransactions, uint64(newest-p.Mark.Seq))
 			k.LagSeconds = max(k.LagSeconds, age(p.CommitMicros))
 		}
 	}
-	s.metrics.Sink.LagTransactions.WithLabelValues(name).Set(float64(k.LagTransactions))
+	behind, known := s.track.Behind(name)
+	k.LagTransactions, k.LagUnknown = uint64(behind), !known
 	return k
 }
 

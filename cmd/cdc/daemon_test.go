@@ -25,8 +25,9 @@ func TestStatus(t *testing.T) {
 		Stages:  []admin.Stage{{Name: "capture", State: "running", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
 		Tables:  []admin.Table{{Name: "shop.orders", State: "paused", Trouble: admin.Trouble{Error: "a column was dropped", Hint: "run cdc resync shop.orders"}}},
 		Views:   []admin.View{{Name: "Flat", State: "streaming", Key: []string{"id", "line"}}},
-		Sinks:   []admin.Sink{{Name: "neptune", Type: "postgres", State: "retrying", Seq: 8, LagSeconds: 2, LagTransactions: 1, Covers: []string{"c1"}}},
-		Covers:  []admin.Cover{{ID: "c1", Kind: "load", State: "running", Rows: 10, Of: 20, Tables: []string{"shop.orders"}}},
+		Sinks: []admin.Sink{{Name: "neptune", Type: "postgres", State: "retrying", Seq: 8, LagSeconds: 2, LagTransactions: 1, Covers: []string{"c1"}},
+			{Name: "venus", Type: "postgres", State: "starting", LagUnknown: true}},
+		Covers: []admin.Cover{{ID: "c1", Kind: "load", State: "running", Rows: 10, Of: 20, Tables: []string{"shop.orders"}}},
 	}}
 	p, cfg := serve(t, d)
 	o := execute(t.Context(), p, append(cfg, "status")...)
@@ -49,6 +50,7 @@ Flat  streaming  id, line
 
 SINK     TYPE      STATE     SEQ  LAG  BEHIND  QUARANTINED  COVERS
 neptune  postgres  retrying  8    2s   1       0            c1
+venus    postgres  starting  0    -    -       0            -
 
 COVER  KIND  STATE    ROWS  OF  TABLES
 c1     load  running  10    20  shop.orders

@@ -118,7 +118,11 @@ func (a *app) printStatus(st admin.Status, now time.Time) {
 	})
 	a.table("SINK\tTYPE\tSTATE\tSEQ\tLAG\tBEHIND\tQUARANTINED\tCOVERS", len(st.Sinks), func(i int) (string, admin.Trouble) {
 		s := st.Sinks[i]
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s", s.Name, s.Type, s.State, s.Seq, seconds(s.LagSeconds), s.LagTransactions,
+		lag, behind := seconds(s.LagSeconds), strconv.FormatUint(s.LagTransactions, 10)
+		if s.LagUnknown {
+			lag, behind = "-", "-"
+		}
+		return fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s", s.Name, s.Type, s.State, s.Seq, lag, behind,
 			s.Quarantined, orNone(strings.Join(s.Covers, ", "))), s.Trouble
 	})
 	a.table("COVER\tKIND\tSTATE\tROWS\tOF\tTABLES", len(st.Covers), func(i int) (string, admin.Trouble) {

@@ -72,7 +72,11 @@ func (a *app) tellLag(ctx context.Context, cl *admin.Client, sink string) {
 		}
 		for _, s := range st.Sinks {
 			if sink == "" || s.Name == sink {
-				fmt.Fprintf(a.stderr, "waiting: %s is %s, %d transactions behind\n", s.Name, s.State, s.LagTransactions)
+				behind := fmt.Sprintf("%d transactions behind", s.LagTransactions)
+				if s.LagUnknown {
+					behind = "it has nothing yet"
+				}
+				fmt.Fprintf(a.stderr, "waiting: %s is %s, %s\n", s.Name, s.State, behind)
 			}
 		}
 	}

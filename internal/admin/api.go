@@ -83,6 +83,7 @@ type Sink struct {
 	Position        string   `json:"position" doc:"place in the source's log that the destination shows"`
 	LagSeconds      float64  `json:"lag_seconds"`
 	LagTransactions uint64   `json:"lag_transactions"`
+	LagUnknown      bool     `json:"lag_unknown,omitempty" doc:"it has nothing of a stream yet, so there is no lag to count"`
 	Covers          []string `json:"covers" doc:"ids of the covers that it stages"`
 	Quarantined     uint64   `json:"quarantined" doc:"rows that the destination refused"`
 	Trouble

@@ -120,6 +120,9 @@ func (t *Tracker) Committed(c Committed, raw bool) {
 		s.CommitMicros = c.CommitMicros
 	}
 	t.streams[c.Stream] = s
+	for sink := range t.sinks {
+		t.sinkLag(sink)
+	}
 	t.cover(c, raw)
 	t.signal()
 }

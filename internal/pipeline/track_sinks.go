@@ -72,6 +72,7 @@ func (t *Tracker) Applied(sink string, a Applied) {
 		}
 		m.Lag.WithLabelValues(sink).Set(lag.Seconds())
 	}
+	t.sinkLag(sink)
 	t.signal()
 }
 
@@ -80,11 +81,41 @@ func (t *Tracker) Resumed(sink, stream string, at change.Mark) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.progress(sink, stream).Mark = at
+	t.sinkLag(sink)
 	t.signal()
 }
 
-// Behind notes the covers that keep a destination from showing what its Mark says.
-func (t *Tracker) Behind(sink, stream string, covers []string) {
+// Behind is how many units a destination has not got of those that its streams have: of the stream where it
+// lacks most. known is false while it has none of a stream, so that there is no number to count from.
+func (t *Tracker) Behind(sink string) (units change.Seq, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.behind(sink)
+}
+
+func (t *Tracker) behind(sink string) (units change.Seq, known bool) {
+	for _, p := range t.sinks[sink] {
+		newest := t.streams[p.Stream].Mark.Seq
+		if p.Mark.Seq == 0 {
+			return 0, false
+		}
+		units = max(units, max(newest, p.Mark.Seq)-p.Mark.Seq)
+	}
+	return units, len(t.sinks[sink]) > 0
+}
+
+// sinkLag keeps the metric of what a destination has before it; the caller holds mu.
+func (t *Tracker) sinkLag(sink string) {
+	gauge := t.Metrics.Sink.LagTransactions
+	if units, known := t.behind(sink); known {
+		gauge.WithLabelValues(sink).Set(float64(units))
+		return
+	}
+	gauge.DeleteLabelValues(sink)
+}
+
+// Stages notes the covers that keep a destination from showing what its Mark says.
+func (t *Tracker) Stages(sink, stream string, covers []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.progress(sink, stream).Staging = covers
