@@ -206,7 +206,7 @@ func (a *app) printRecord(r *kgo.Record) error {
 // headerText writes our numbers as such, and what is no text as base64.
 func headerText(r *kgo.Record, h kgo.RecordHeader) string {
 	switch h.Key {
-	case stream.HeaderSeq, stream.HeaderIdx, stream.HeaderFlags:
+	case stream.HeaderSeq, stream.HeaderIdx, stream.HeaderFlags, stream.HeaderBatch:
 		if n, ok := number(r, h.Key); ok {
 			return strconv.FormatUint(n, 10)
 		}

@@ -3,6 +3,8 @@ package stream
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
+	"math"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -13,6 +15,7 @@ const (
 	HeaderSeq   = "cdc.seq"   // the unit that the record belongs to
 	HeaderIdx   = "cdc.idx"   // the event's index in the unit, from 0; a tombstone repeats its delete's
 	HeaderFlags = "cdc.flags" // change.Flags, only when not zero
+	HeaderBatch = "cdc.batch" // 32 bits of the id of the progress record that it belongs to
 )
 
 // appendUint writes v in the headers' form.
@@ -46,12 +49,21 @@ type place struct {
 	seq   change.Seq
 	idx   uint64
 	flags change.Flags
+	batch uint32 // 0: not said, as by earlier versions
+}
+
+// batchOf is what the headers say of a progress record's id. A log that lost its tail gives the same offsets and
+// the same Seq again, and may hold as many records there: only an id tells which batch they are of.
+func batchOf(id string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // it never fails
+	return max(1, h.Sum32())
 }
 
 // encodeHeaders makes the headers of a data record, the caller's own ones after ours.
 func encodeHeaders(p place, extra []Header) []Header {
-	buf := make([]byte, 0, 18)
-	hs := make([]Header, 0, 3+len(extra))
+	buf := make([]byte, 0, 22)
+	hs := make([]Header, 0, 4+len(extra))
 	put := func(name string, v uint64) {
 		n := len(buf)
 		buf = appendUint(buf, v)
@@ -61,6 +73,9 @@ func encodeHeaders(p place, extra []Header) []Header {
 	put(HeaderIdx, p.idx)
 	if p.flags != 0 {
 		put(HeaderFlags, uint64(p.flags))
+	}
+	if p.batch != 0 {
+		put(HeaderBatch, uint64(p.batch))
 	}
 	return append(hs, extra...)
 }
@@ -84,6 +99,11 @@ func decodeHeaders(hs []Header) (place, error) {
 				err = fmt.Errorf("%d is no set of flags", v)
 			}
 			p.flags = change.Flags(v)
+		case HeaderBatch:
+			if v, err = decodeUint(h.Value); err == nil && v > math.MaxUint32 {
+				err = fmt.Errorf("%d has more than 32 bits", v)
+			}
+			p.batch = uint32(v)
 		}
 		if err != nil {
 			return place{}, fmt.Errorf("decode header %s: %w", hs[i].Key, err)

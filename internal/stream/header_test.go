@@ -15,7 +15,7 @@ func TestHeaders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := place{
 			seq: change.Seq(rapid.Uint64().Draw(t, "seq")), idx: rapid.Uint64().Draw(t, "idx"),
-			flags: change.Flags(rapid.Byte().Draw(t, "flags")),
+			flags: change.Flags(rapid.Byte().Draw(t, "flags")), batch: rapid.Uint32().Draw(t, "batch"),
 		}
 		extra := []Header{{Key: "traceparent", Value: []byte("00-1")}}
 		hs := encodeHeaders(want, extra)
@@ -63,6 +63,7 @@ func TestForeignHeaders(t *testing.T) {
 		"leading zero":    {{HeaderSeq, []byte{0, 1}}, {HeaderIdx, []byte{1}}},
 		"too long":        {{HeaderSeq, make([]byte, 9)}, {HeaderIdx, []byte{1}}},
 		"flags too large": {{HeaderSeq, []byte{1}}, {HeaderIdx, []byte{1}}, {HeaderFlags, []byte{1, 0}}},
+		"batch too large": {{HeaderSeq, []byte{1}}, {HeaderIdx, []byte{1}}, {HeaderBatch, []byte{1, 0, 0, 0, 0}}},
 	} {
 		if p, err := decodeHeaders(hs); err == nil {
 			t.Errorf("%s: read as %+v", name, p)

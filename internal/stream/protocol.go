@@ -170,12 +170,13 @@ type span struct {
 	part   wire.Part
 	from   change.Seq
 	to     change.Seq
-	gated  bool // false only when the rule is off
-	strict bool // header-seq
+	batch  uint32 // of the progress record
+	gated  bool   // false only when the rule is off
+	strict bool   // header-seq
 }
 
 func newSpan(p *wire.Progress, part wire.Part, rules Rules) span {
-	return span{part: part, from: p.SeqFrom, to: p.SeqTo, gated: !rules.off(readersNotGated), strict: !rules.off(headerSeq)}
+	return span{part: part, from: p.SeqFrom, to: p.SeqTo, batch: batchOf(p.ID), gated: !rules.off(readersNotGated), strict: !rules.off(headerSeq)}
 }
 
 // readiness says whether a range can be read now.
@@ -207,6 +208,10 @@ func (s span) ready(at int64, b Bounds) (readiness, string) {
 func (s span) data(at place) string {
 	if s.strict && (at.seq < s.from || at.seq > s.to) {
 		return fmt.Sprintf("a record of seq %d stands in the range of seq %d..%d: the log was cut", at.seq, s.from, s.to)
+	}
+	if s.strict && at.batch != 0 && at.batch != s.batch {
+		return fmt.Sprintf("a record of seq %d in the range [%d, %d) belongs to another batch than its progress record: the log was cut and filled again",
+			at.seq, s.part.From, s.part.Next)
 	}
 	return ""
 }

@@ -198,7 +198,7 @@ func TestAcceptProgress(t *testing.T) {
 }
 
 func TestSpan(t *testing.T) {
-	p := &wire.Progress{SeqFrom: 10, SeqTo: 12}
+	p := &wire.Progress{ID: "x", SeqFrom: 10, SeqTo: 12}
 	part := wire.Part{Topic: "s.a", From: 20, Next: 30, Count: 8}
 	s := newSpan(p, part, 0)
 	for _, c := range []struct {
@@ -230,6 +230,11 @@ func TestSpan(t *testing.T) {
 		}
 		if why := newSpan(p, part, rule(t, "header-seq")).data(place{seq: seq}); why != "" {
 			t.Errorf("seq %d without header-seq: %q", seq, why)
+		}
+	}
+	for batch, ok := range map[uint32]bool{0: true, batchOf("x"): true, batchOf("y"): false} { // 0: an earlier version's
+		if why := s.data(place{seq: 11, batch: batch}); (why == "") != ok {
+			t.Errorf("batch %d: %q", batch, why)
 		}
 	}
 	for n, ok := range map[int64]bool{7: false, 8: true, 9: false} {

@@ -30,7 +30,7 @@ var ruleNames = []string{
 	"readers-not-gated",   // a range is read before all of it is readable
 	"prev-chain",          // a progress record need not name the one before it
 	"start-check",         // a writer goes on though meta or a partition lost its tail
-	"header-seq",          // a record's seq may lie outside its progress record's
+	"header-seq",          // a record's seq may lie outside its progress record's, or be of another batch
 	"first-is-begin",      // after adopting a begin, any record may come first
 	"adopt-old-begin",     // a begin from before the asking is taken
 	"adopt-partial-begin", // a begin over some of the tables is taken by a reader that lacks more

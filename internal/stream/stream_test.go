@@ -387,6 +387,44 @@ func TestCoverForAnother(t *testing.T) {
 	}
 }
 
+// A progress record that was read before its log lost its tail is not joined with the rows that stand there
+// afterwards, though they have its offsets, its Seq and its number.
+func TestRefilled(t *testing.T) {
+	w := newWorld(t)
+	wr := w.started("a")
+	first := w.begin(wr, "")
+	w.markers()
+	w.b.Sync()
+	lost := w.changes(wr, 1, 3)
+	w.markers()
+	r := w.reader(first)
+	rec, err := r.TryNext(t.Context())
+	if err != nil || rec == nil || rec.Mark != lost {
+		t.Fatalf("read %+v, %v before the cut", rec, err)
+	}
+	w.b.PowerCut(func(int) int { return 1 }, false, 2) // the last transaction
+	st, err := wr.Start(t.Context())
+	if err != nil || st.Mark != first {
+		t.Fatalf("after the cut the stream stands at %+v, %v", st, err)
+	}
+	now := w.changes(wr, 1, 3)
+	w.markers()
+	if now.Offset != lost.Offset || now.Seq != lost.Seq || now.ID == lost.ID {
+		t.Fatalf("the log is filled again up to %v, it was lost at %v", now, lost)
+	}
+	for d, err := range rec.Open(t.Context()) {
+		if err == nil {
+			t.Fatalf("row %d.%d of another batch was read", d.Seq, d.Idx)
+		}
+		if !errors.Is(err, stream.ErrGone) {
+			t.Fatal(err)
+		}
+	}
+	if recs, err := w.drain(w.reader(first)); err != nil || len(recs) != 1 || recs[0].Mark != now {
+		t.Errorf("a reader that comes now gets %+v, %v", recs, err)
+	}
+}
+
 func TestMarkers(t *testing.T) {
 	w := newWorld(t)
 	wr := w.started("a")

@@ -65,6 +65,8 @@ type Writer struct {
 
 // tally is what the open transaction holds according to the Writer.
 type tally struct {
+	id        string // of the progress record that ends it
+	batch     uint32 // what its rows say of it
 	records   int64
 	low, high change.Seq
 }
@@ -134,7 +136,8 @@ func (w *Writer) Begin(context.Context) error {
 	if w.open {
 		return fmt.Errorf("begin a batch of stream %s: the one before is neither committed nor aborted", w.cfg.Stream)
 	}
-	w.open, w.tx = true, tally{}
+	id := w.cfg.NewID()
+	w.open, w.tx = true, tally{id: id, batch: batchOf(id)}
 	return nil
 }
 
@@ -160,7 +163,7 @@ func (w *Writer) Append(ctx context.Context, r Row) error {
 	if !w.open {
 		return fmt.Errorf("append to %s: no batch is open", r.Topic)
 	}
-	m := Message{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: encodeHeaders(place{r.Seq, r.Idx, r.Flags}, r.Extra)}
+	m := Message{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: encodeHeaders(place{r.Seq, r.Idx, r.Flags, w.tx.batch}, r.Extra)}
 	if n := m.size(); n > w.cfg.MaxRecordBytes {
 		return &TooLargeError{Topic: r.Topic, Bytes: n, Most: w.cfg.MaxRecordBytes}
 	}
@@ -249,7 +252,7 @@ func (w *Writer) commit(ctx context.Context, p wire.Progress, meta []wire.MetaRe
 	if p.Parts, err = w.dataParts(parts); err != nil {
 		return change.Mark{}, err
 	}
-	p.ID, p.Prev, p.Incarnation, p.Writer = w.cfg.NewID(), w.state.Mark.ID, w.state.Incarnation, w.cfg.Process
+	p.ID, p.Prev, p.Incarnation, p.Writer = w.tx.id, w.state.Mark.ID, w.state.Incarnation, w.cfg.Process
 	p.V = wire.ProgressVersion
 	value, err := wire.EncodeProgress(&p)
 	if err != nil {

@@ -107,6 +107,14 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// TestRefilledChunk pins a history (I1): a destination has read the progress record of a chunk when a power cut takes
+// both from the log, and the transaction that is written in its place has as many rows of the table under the same Seq.
+func TestRefilledChunk(t *testing.T) {
+	if w, v := run(mustFixture(t), options{seed: 328, steps: 2000, only: "cut"}); v != nil {
+		t.Fatal(w.describe(v))
+	}
+}
+
 // usual is the part of CDC_TEST_BUDGET that the usual number of histories stands for.
 const usual = time.Minute
 
