@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -94,7 +95,10 @@ func (a *app) dlqReplayCommand() *cobra.Command {
 		Short: "Give destinations the refused rows again, as they are now",
 		Long: `Give each destination the rows that it refused again: as they are now, by a cover of their keys for that sink alone, so that
 nothing newer is overwritten. Do it after the cause is mended, such as a column made wider. A row that is refused again
-stays listed. Without ids: all rows, or all of --sink.`,
+stays listed, with a new id. Without ids: all rows, or all of --sink.
+
+Exit status 0 when the destinations took all rows, 1 when one is refused again or an id is not listed, 2 when it could not be
+told.`,
 		Example: "  cdc dlq replay 1f3a5c7e9b0d\n  cdc dlq replay --sink mars",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cl, err := a.client()
@@ -109,6 +113,9 @@ stays listed. Without ids: all rows, or all of --sink.`,
 				return err
 			}
 			if r.Covers, err = a.follow(ctx, cl, r.Covers, 250*time.Millisecond); err != nil {
+				return err
+			}
+			if r.Again, err = refusedAgain(ctx, cl, r.Done, 250*time.Millisecond); err != nil {
 				return err
 			}
 			return a.printDeadLetters(r, "replayed")
@@ -143,7 +150,8 @@ as different from then on, until a later version of them or a resync.`,
 	return c
 }
 
-// printDeadLetters tells what was done. An id that was named and is gone makes the answer no.
+// printDeadLetters tells what was done. An id that was named and is not listed makes the answer no, and so does a
+// row that is refused again.
 func (a *app) printDeadLetters(r admin.DeadLetterReport, done string) error {
 	if a.json {
 		if err := a.printJSON(r); err != nil {
@@ -151,16 +159,22 @@ func (a *app) printDeadLetters(r admin.DeadLetterReport, done string) error {
 		}
 	} else {
 		for _, l := range r.Done {
-			a.say("%s  %s %s/%s key %s", l.ID, done, l.Sink, l.Table, l.Key)
+			i := slices.IndexFunc(r.Again, l.SameRow)
+			if i < 0 {
+				a.say("%s  %s %s/%s key %s", l.ID, done, l.Sink, l.Table, l.Key)
+				continue
+			}
+			a.say("%s  %s %s/%s key %s, now listed as %s", l.ID, a.paint(red, "refused again by"), l.Sink, l.Table, l.Key, r.Again[i].ID)
+			a.say("    %s", r.Again[i].Reason)
 		}
 		if len(r.Gone) > 0 {
-			a.say("not listed any more: %s", strings.Join(r.Gone, ", "))
+			a.say("never listed, or not listed any more: %s", strings.Join(r.Gone, ", "))
 		}
 		if len(r.Done)+len(r.Gone) == 0 {
 			a.say("no row is refused")
 		}
 	}
-	if len(r.Gone) > 0 {
+	if len(r.Gone)+len(r.Again) > 0 {
 		return answerNo()
 	}
 	return nil

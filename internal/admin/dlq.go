@@ -36,6 +36,11 @@ type DeadLetter struct {
 	Row   []DeadLetterValue `json:"row,omitempty"`
 }
 
+// SameRow reports whether two entries are about one row of one sink, whatever its versions.
+func (l DeadLetter) SameRow(o DeadLetter) bool {
+	return l.Sink == o.Sink && l.Stream == o.Stream && l.Table == o.Table && l.Key == o.Key
+}
+
 // DeadLetterValue is one value of a refused row; null is NULL.
 type DeadLetterValue struct {
 	Column string  `json:"column"`
@@ -51,8 +56,11 @@ type DeadLetterRequest struct {
 // DeadLetterReport says what was done.
 type DeadLetterReport struct {
 	Done []DeadLetter `json:"done"`
-	// Gone were no longer listed, or with a newer version, when it was their turn.
+	// Gone were not listed, or with a newer version, when it was their turn.
 	Gone []string `json:"gone"`
+	// Again are rows of Done as they are listed after a replay: the sinks refused them again. The daemon answers
+	// before it knows; cdc dlq replay waits and fills them in.
+	Again []DeadLetter `json:"refused_again,omitempty"`
 	// Covers of a replay carry the rows.
 	Covers []Cover `json:"covers"`
 }

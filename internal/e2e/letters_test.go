@@ -56,7 +56,9 @@ func TestDeadLetters(t *testing.T) {
 	if list = s.letters(); len(list) != 1 || list[0].Key != "[1]" {
 		t.Fatalf("refused after a good version of 3: %+v", list)
 	}
-	s.must("dlq", "replay") // refused again, it stays
+	if status, out := s.run("dlq", "replay"); status != 1 || !strings.Contains(out, "refused again") { // it stays
+		t.Errorf("replay of what is refused again: status %d, %s", status, out)
+	}
 	s.waitShown(time.Minute)
 	eventually(t, time.Minute, "the row is refused anew", func(context.Context) bool {
 		again := s.letters()
