@@ -61,7 +61,7 @@ func (s *service) Verify(ctx context.Context, r admin.VerifyRequest, progress fu
 		}
 	}
 	if len(report.Results) == 0 {
-		return report, admin.NotFound("nothing to verify: no enabled sink delivers that", "cdc status lists sinks and views")
+		return report, s.notDelivered(cfg, r)
 	}
 	return report, nil
 }
