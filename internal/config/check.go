@@ -171,6 +171,9 @@ func (d *decoder) checkSink(path string, s *Sink) {
 	d.checkPort(path+".port", s.Port)
 	d.checkTLS(path+".tls", &s.TLS)
 	to := map[string]int{}
+	if s.Deliver != nil && len(s.Deliver) == 0 {
+		d.failAt(path+".deliver", "names nothing to deliver: write at least one {from: view/NAME} or {from: table/EXPRESSION}, or take the sink out")
+	}
 	for i, del := range s.Deliver {
 		p := fmt.Sprintf("%s.deliver[%d]", path, i)
 		if del.From.View == "progress" || del.From.View == "meta" {

@@ -159,6 +159,7 @@ cdc.yaml:16:18: vault.address: comes with a later version: remove the key
 cdc.yaml:17:24: admin.auth.issuer: comes with a later version: remove the key
 cdc.yaml:18:20: views.on_change: comes with a later version: remove the key
 cdc.yaml:19:20: topics.oversize: comes with a later version: remove the key`},
+		{"a sink that gets nothing", strings.Replace(minimal, "deliver: [{from: view/Flat}]", "deliver: []", 1), `cdc.yaml:11:14: sinks.neptune.deliver: names nothing to deliver: write at least one {from: view/NAME} or {from: table/EXPRESSION}, or take the sink out`},
 		{"keys of other kinds", strings.Replace(minimal, "view/Flat}", "view/Flat, order_by: [Id]}", 1),
 			`cdc.yaml:11:43: sinks.neptune.deliver[0].order_by: shapes tables of ClickHouse, and this sink is of type postgres: remove the key`},
 		{"keys of one kind", strings.Replace(strings.Replace(minimal, "postgres", "clickhouse", 1), "view/Flat}", "view/Flat, identity: Id}", 1),
