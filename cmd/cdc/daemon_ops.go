@@ -29,7 +29,11 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 	case len(r.Refused) > 0:
 		s.log.Warn("reload refused, nothing was applied", "err", strings.Join(r.Refused, "; "))
 	default:
-		s.log.Info("reloaded", "applied", paths(r.Applied), "restart", paths(r.Restart))
+		var contracts []string
+		for _, c := range r.Contracts {
+			contracts = append(contracts, c.Stream+" ("+c.What+")")
+		}
+		s.log.Info("reloaded", "applied", paths(r.Applied), "restart", paths(r.Restart), "contracts", contracts)
 	}
 	return r, err
 }
@@ -70,7 +74,9 @@ func (s *service) reload() (admin.ReloadReport, error) {
 		s.level.Set(l)
 	}
 	s.applyLive(next)
-	s.contracts.Store(contracts)
+	for _, c := range s.contracts.Swap(contracts).Diff(contracts) {
+		r.Contracts = append(r.Contracts, admin.ContractChange{Stream: c.Stream, What: c.What})
+	}
 	s.mu.Unlock()
 	if err := s.followSinks(); err != nil {
 		return r, err

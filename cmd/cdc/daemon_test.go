@@ -88,10 +88,16 @@ func TestReload(t *testing.T) {
 		Applied: []admin.Change{{Path: "log.level", Old: "info", New: "debug"}},
 		Restart: []admin.Change{{Path: "source.host", Old: "a", New: "b"}},
 	}}
+	d.reload.Contracts = []admin.ContractChange{{Stream: "Flat", What: "changed"}}
 	p, cfg := serve(t, d)
 	o := execute(t.Context(), p, append(cfg, "reload")...)
-	if o.status != exitOK || o.stdout != "applied  log.level: info -> debug\nneeds a restart  source.host: a -> b\n" {
+	if o.status != exitOK || o.stdout != "applied  log.level: info -> debug\napplied  contract of Flat: changed\nneeds a restart  source.host: a -> b\n" {
 		t.Errorf("%s", o)
+	}
+	d.reload = admin.ReloadReport{Contracts: d.reload.Contracts}
+	o = execute(t.Context(), p, append(cfg, "reload")...)
+	if o.status != exitOK || o.stdout != "applied  contract of Flat: changed\n" {
+		t.Errorf("a contract alone: %s", o)
 	}
 	d.reload = admin.ReloadReport{Refused: []string{"cdc.yaml:3:1: sorce: unknown key"}}
 	o = execute(t.Context(), p, append(cfg, "reload")...)

@@ -42,6 +42,9 @@ func (a *app) printReload(r admin.ReloadReport) error {
 		for _, c := range r.Applied {
 			a.say("applied  %s: %s -> %s", c.Path, c.Old, c.New)
 		}
+		for _, c := range r.Contracts {
+			a.say("applied  contract of %s: %s", c.Stream, c.What)
+		}
 		for _, c := range r.Restart {
 			a.say("%s  %s: %s -> %s", a.paint(yellow, "needs a restart"), c.Path, c.Old, c.New)
 		}
@@ -51,7 +54,7 @@ func (a *app) printReload(r admin.ReloadReport) error {
 		switch {
 		case len(r.Refused) > 0:
 			fmt.Fprintln(a.stderr, "nothing was applied")
-		case len(r.Applied)+len(r.Restart) == 0:
+		case len(r.Applied)+len(r.Contracts)+len(r.Restart) == 0:
 			a.say("nothing has changed")
 		}
 	}

@@ -108,6 +108,14 @@ type ReloadReport struct {
 	Applied []Change `json:"applied" doc:"settings that are in effect now"`
 	Restart []Change `json:"restart" doc:"settings that differ and need a restart"`
 	Refused []string `json:"refused" doc:"why nothing was applied"`
+	// Contracts were read anew from their files and are in effect now.
+	Contracts []ContractChange `json:"contracts,omitempty" doc:"data contracts that differ and are in effect now"`
+}
+
+// ContractChange is the data contract of one table or view that differs.
+type ContractChange struct {
+	Stream string `json:"stream" doc:"view, or database.table"`
+	What   string `json:"what" enum:"new,changed,removed"`
 }
 
 // Change is one setting that differs.

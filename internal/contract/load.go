@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type contract struct {
 	action Action
 	schema *jsonschema.Schema // nil: none
 	rules  []rule
+	digest [sha256.Size]byte // of the file's text
 }
 
 // rule is a CEL expression over one column.
@@ -110,7 +112,7 @@ func parse(name string, b []byte) (*contract, error) {
 	case len(f.Schema) == 0 && len(f.Rules) == 0:
 		return nil, errors.New("there is neither a schema nor a rule")
 	}
-	c := &contract{stream: f.Stream}
+	c := &contract{stream: f.Stream, digest: sha256.Sum256(b)}
 	var err error
 	if c.action, err = action(f.Action, Quarantine); err != nil {
 		return nil, err
