@@ -173,10 +173,14 @@ type span struct {
 	batch  uint32 // of the progress record
 	gated  bool   // false only when the rule is off
 	strict bool   // header-seq
+	same   bool   // rows are of the record's own batch; off with each rule whose lack it would hide
 }
 
 func newSpan(p *wire.Progress, part wire.Part, rules Rules) span {
-	return span{part: part, from: p.SeqFrom, to: p.SeqTo, batch: batchOf(p.ID), gated: !rules.off(readersNotGated), strict: !rules.off(headerSeq)}
+	return span{
+		part: part, from: p.SeqFrom, to: p.SeqTo, batch: batchOf(p.ID),
+		gated: !rules.off(readersNotGated), strict: !rules.off(headerSeq), same: !rules.off(headerSeq | prevChain | offsetOnlyMark),
+	}
 }
 
 // readiness says whether a range can be read now.
@@ -209,7 +213,7 @@ func (s span) data(at place) string {
 	if s.strict && (at.seq < s.from || at.seq > s.to) {
 		return fmt.Sprintf("a record of seq %d stands in the range of seq %d..%d: the log was cut", at.seq, s.from, s.to)
 	}
-	if s.strict && at.batch != 0 && at.batch != s.batch {
+	if s.same && at.batch != 0 && at.batch != s.batch {
 		return fmt.Sprintf("a record of seq %d in the range [%d, %d) belongs to another batch than its progress record: the log was cut and filled again",
 			at.seq, s.part.From, s.part.Next)
 	}
