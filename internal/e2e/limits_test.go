@@ -242,7 +242,7 @@ func TestRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.Remove(file)
-		s.refused(1, "keyless", "primary key", "ALTER TABLE", "keyless.sql:1:")
+		s.refused(2, "keyless", "primary key", "ALTER TABLE", "keyless.sql:1:")
 	})
 }
 
