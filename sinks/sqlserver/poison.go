@@ -3,7 +3,6 @@ package sqlserver
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -119,24 +118,20 @@ func (a *apply) find(ctx context.Context, w work, in *inbox, failed int) ([]refu
 			return nil, err
 		}
 	}
-	var found []refusedRow
 	var last error
-	var halve func(lo, hi int) error
-	halve = func(lo, hi int) error {
+	refusals, err := sinks.Bisect(in.rows, func(lo, hi int) (refusal, err error) {
 		st := w.statements(ofRange, sql.Named("first", int64(lo)), sql.Named("last", int64(hi)))[failed]
-		refusal, err := a.probe(ctx, st)
-		if err != nil || refusal == nil {
-			return err
+		if refusal, err = a.probe(ctx, st); refusal != nil {
+			last = refusal
 		}
-		if last = refusal; lo == hi {
-			found = append(found, refusedRow{lo, reasonOf(w.tg, refusal)})
-			return nil
-		}
-		mid := lo + (hi-lo)/2
-		return errors.Join(halve(lo, mid), halve(mid+1, hi))
-	}
-	if err := halve(0, in.rows-1); err != nil {
+		return refusal, err
+	})
+	if err != nil {
 		return nil, err
+	}
+	found := make([]refusedRow, len(refusals))
+	for i, r := range refusals {
+		found[i] = refusedRow{r.At, reasonOf(w.tg, r.Err)}
 	}
 	if len(found) == 0 {
 		return nil, &sinks.StopError{
