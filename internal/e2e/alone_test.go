@@ -34,6 +34,7 @@ func TestSinkFilledAlone(t *testing.T) {
 		t.Fatal("a server of the test's own is no double")
 	}
 
+	touched := s.touched("Line")
 	for _, c := range []struct {
 		name, deliver, holds string
 		reads                bool
@@ -41,7 +42,6 @@ func TestSinkFilledAlone(t *testing.T) {
 		{"venus", "[{from: view/Line}]", "venus/Line", false},
 		{"lake", `[{from: "table/shop.*"}]`, "lake/shop.line", true},
 	} {
-		touched := s.touched("Line")
 		asked := s.recordSource()
 		mars.Double.Record()
 		s.addSink(c.name, s.sink.CreateDatabase(t), c.deliver)
@@ -73,8 +73,8 @@ func TestSinkFilledAlone(t *testing.T) {
 	s.equal("lake/shop.line", "mars/Line", "neptune/Line", "venus/Line")
 }
 
-// touched is what PostgreSQL has counted of a table of the destination: scans, and rows written. Sessions tell their
-// counts with a delay of a second or two; it returns what has stood still for longer.
+// touched is what PostgreSQL has counted of a table of the destination: scans, and rows written. A session that
+// idles tells its counts only after ten seconds (PGSTAT_IDLE_INTERVAL); it returns what has stood still for longer.
 func (s *scene) touched(table string) (counts string) {
 	s.t.Helper()
 	pg := s.postgres()
@@ -88,7 +88,7 @@ func (s *scene) touched(table string) (counts string) {
 		if now != counts {
 			counts, since = now, time.Now()
 		}
-		return time.Since(since) > 4*time.Second
+		return time.Since(since) > 11*time.Second
 	})
 	return counts
 }
