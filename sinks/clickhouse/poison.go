@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
-	"strings"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 
@@ -49,30 +48,33 @@ func (a *apply) refuseRows(ctx context.Context, p place, rows []row, cause error
 	}
 	q := p
 	q.table = probe
-	b, found := q.newBlock(), 0
-	var halve func(part []row) error
-	halve = func(part []row) error {
-		if err := a.encode(q, b, part, 0, &digest{}); err != nil || b.rows == 0 {
-			return err
+	b := q.newBlock()
+	found, err := sinks.Bisect(len(rows), func(first, last int) (refusal, err error) {
+		if err := a.encode(q, b, rows[first:last+1], 0, &digest{}); err != nil || b.rows == 0 {
+			return nil, err
 		}
-		err := a.s.insert(ctx, "probe", b, "")
-		switch {
-		case !isPoison(err):
-			return err
-		case len(part) == 1:
-			found++
-			return a.refuseRow(p.tg, &part[0], reasonOf(err))
-		}
-		mid := len(part) / 2
-		return errors.Join(halve(part[:mid]), halve(part[mid:]))
-	}
-	if err := halve(rows); err != nil {
+		return verdict(a.s.insert(ctx, "probe", b, ""))
+	})
+	if err != nil {
 		return err
 	}
-	if found == 0 {
+	if len(found) == 0 {
 		return noneAlone(p.table, cause)
 	}
+	for _, f := range found {
+		if err := a.refuseRow(p.tg, &rows[f.At], reasonOf(f.Err)); err != nil {
+			return err
+		}
+	}
 	return a.erase(ctx, p.tg, rows)
+}
+
+// verdict parts what the server says of rows from what says nothing of them.
+func verdict(err error) (refusal, other error) {
+	if isPoison(err) {
+		return err, nil
+	}
+	return nil, err
 }
 
 // refuseRow says what becomes of a row that the server refuses. Of a deletion it refuses the values that came
@@ -117,91 +119,6 @@ func noneAlone(table string, cause error) error {
 		What: fmt.Sprintf("table %s refuses a batch of which it takes every row alone", table), Err: cause,
 		Hint: "look for a materialized view over the table, and for a constraint over several rows",
 	}
-}
-
-// setAside finds the rows of a query for which a place refuses it, and puts their keys into the inbox with
-// what becomes of them.
-func (a *apply) setAside(ctx context.Context, in *inbox, query string, cause error) error {
-	tg := in.tg
-	probe, err := a.probe(ctx, tg.visible())
-	if err != nil {
-		return err
-	}
-	hash := fmt.Sprintf("cityHash64(toString(tuple(%s)))", list(tg.keyNames()))
-	type refused struct {
-		key    change.Row
-		reason string
-	}
-	var found []refused
-	var halve func(depth int, bits uint64) error
-	halve = func(depth int, bits uint64) error {
-		part := fmt.Sprintf("SELECT * FROM (%s) WHERE bitAnd(%s, %d) = %d", query, hash, uint64(1)<<depth-1, bits)
-		cols := list(tg.names())
-		err := a.s.exec(ctx, "probe", fmt.Sprintf("INSERT INTO %s (%s) %s", probe, cols, part), once())
-		if !isPoison(err) {
-			return err
-		}
-		keys, errKeys := a.keysOf(ctx, tg, part)
-		if errKeys != nil {
-			return errKeys
-		}
-		const deepest = 63
-		if len(keys) == 1 || depth == deepest {
-			for _, k := range keys {
-				found = append(found, refused{k, reasonOf(err)})
-			}
-			return nil
-		}
-		return errors.Join(halve(depth+1, bits), halve(depth+1, bits|1<<depth))
-	}
-	if err := halve(0, 0); err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		return noneAlone(tg.name, cause)
-	}
-	rows := make([]row, len(found))
-	for i, f := range found {
-		flag, err := a.refuse(tg, sinks.FormatKey(f.key), a.b.To, f.reason)
-		if err != nil {
-			return err
-		}
-		rows[i] = tg.keyRow(f.key, a.b.To, flag)
-	}
-	in.order++
-	return a.send(ctx, in.place(), "aside", rows, in.order)
-}
-
-// keysOf reads the first keys of a query: two are enough to know that there are several.
-func (a *apply) keysOf(ctx context.Context, tg *target, query string) ([]change.Row, error) {
-	exprs := make([]string, len(tg.key))
-	for i, k := range tg.key {
-		exprs[i] = readText(&tg.columns[k])
-	}
-	var out []change.Row
-	err := a.s.query(ctx, fmt.Sprintf("SELECT %s FROM (%s) LIMIT 2", strings.Join(exprs, ", "), query), func(scan func(...any) error) error {
-		texts := make([]*string, len(tg.key))
-		into := make([]any, len(texts))
-		for i := range texts {
-			into[i] = &texts[i]
-		}
-		if err := scan(into...); err != nil {
-			return err
-		}
-		key := make(change.Row, len(texts))
-		for i, k := range tg.key {
-			var err error
-			if key[i], err = parseText(&tg.columns[k], texts[i]); err != nil {
-				return err
-			}
-		}
-		out = append(out, key)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read refused keys of %s: %w", tg.From, err)
-	}
-	return out, nil
 }
 
 // keyRow is a row of which only the key is known.

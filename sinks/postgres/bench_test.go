@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/etlsandbox/cdc/internal/testenv"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
 	"github.com/etlsandbox/cdc/sinks/sinktest"
@@ -57,6 +58,12 @@ func benchRows(b *testing.B) int64 {
 	return n
 }
 
+// benchDatabase is on a server that is set up as one for production is, not as small as those of the other tests.
+func benchDatabase(b *testing.B) *database {
+	b.Helper()
+	return databaseOn(b, testenv.NewPostgres(b, "shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=15min"))
+}
+
 func newBench(b *testing.B, d *database) *bench {
 	b.Helper()
 	h := &bench{b: b, table: flat(), sink: d.open(b, sinktest.Options{Reader: "bench"})}
@@ -100,7 +107,7 @@ func (h *bench) apply(kind change.UnitKind, cover *change.Cover, n int, event fu
 
 // BenchmarkApply reports rows per second of batches of 1, 100 and 10,000 rows, by kind of change.
 func BenchmarkApply(b *testing.B) {
-	h := newBench(b, newDatabase(b))
+	h := newBench(b, benchDatabase(b))
 	rng := rand.New(rand.NewPCG(1, 2))
 	held := benchRows(b)
 	next := held
@@ -142,7 +149,7 @@ func BenchmarkApply(b *testing.B) {
 
 // BenchmarkRowByRow is what to compare with: a prepared upsert per row, and one commit for the batch.
 func BenchmarkRowByRow(b *testing.B) {
-	d := newDatabase(b)
+	d := benchDatabase(b)
 	newBench(b, d)
 	rng := rand.New(rand.NewPCG(1, 2))
 	const upsert = `INSERT INTO "Flat" VALUES ($1, $2, $3::text::numeric, $4::text::timestamp, $5, $6, $7) ON CONFLICT ("A", "B", "C") DO UPDATE

@@ -28,7 +28,11 @@ type database struct {
 
 func newDatabase(t testing.TB) *database {
 	t.Helper()
-	server := testenv.Postgres(t)
+	return databaseOn(t, testenv.Postgres(t))
+}
+
+func databaseOn(t testing.TB, server *testenv.PostgresServer) *database {
+	t.Helper()
 	d := &database{server: server, name: fmt.Sprintf("t%d", time.Now().UnixNano())}
 	d.admin = connect(t, server.DSN("postgres"))
 	d.run(t, d.admin, "CREATE DATABASE "+ident(d.name)+" TEMPLATE template0 ENCODING 'UTF8'")
