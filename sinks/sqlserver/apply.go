@@ -165,7 +165,7 @@ func (a *apply) body(ctx context.Context) error {
 	for _, shape := range a.b.Tables {
 		if tg := a.st.targets[shape.ID.String()]; tg != nil {
 			if err := a.evolve(ctx, tg, shape); err != nil {
-				return err
+				return sinks.OfTarget(tg.From, err)
 			}
 		}
 	}
@@ -252,7 +252,7 @@ func (a *apply) follow(ctx context.Context, tg *target, shape *change.Table) err
 	case a.inboxes[tg] != nil:
 		return &sinks.StopError{What: fmt.Sprintf("rows of %s change their shape within a batch", shape.ID), Err: err, Hint: "resync the table"}
 	}
-	return a.evolve(ctx, tg, shape)
+	return sinks.OfTarget(tg.From, a.evolve(ctx, tg, shape))
 }
 
 func (a *apply) drain(ctx context.Context, fold *sinks.Fold) error {

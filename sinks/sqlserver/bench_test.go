@@ -188,7 +188,7 @@ func (r *receiver) serve() error {
 			return nil // the client has left
 		}
 		kind, asked := p.Kind, strings.Contains(utf16Text(p.Data), "select * from")
-		for !p.Last {
+		for !p.Last { // what a message holds behind its first packet is of no interest
 			if p, err = wire.ReadPacket(conn); err != nil {
 				return err
 			}
@@ -197,7 +197,8 @@ func (r *receiver) serve() error {
 		if kind == wire.KindBatch && asked {
 			t.Columns(r.columns)
 		}
-		t.End(wire.Done{})
+		// The driver cancels what it reads when it has all it needs, and waits for the confirmation.
+		t.End(wire.Done{Attention: kind == wire.KindAttention})
 		if err := errors.Join(t.Err(), out.Finish()); err != nil {
 			return err
 		}

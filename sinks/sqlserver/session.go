@@ -45,15 +45,25 @@ func (s *session) close() error {
 	return errors.Join(err, s.db.Close())
 }
 
-func (s *session) count() {
+// errNoSession is what is said of a session that was given up after an error: its owner has to make another.
+var errNoSession = fmt.Errorf("%w: there is no session", errBroken)
+
+// ready tells of a statement that is about to be sent. There may be no session to send it over.
+func (s *session) ready() error {
+	if s == nil {
+		return errNoSession
+	}
 	if s.sent != nil {
 		s.sent()
 	}
+	return nil
 }
 
 // exec runs one text and returns the rows that it affected.
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
-	s.count()
+	if err := s.ready(); err != nil {
+		return 0, err
+	}
 	res, err := s.conn.ExecContext(ctx, text, args...)
 	if err != nil {
 		return 0, s.check(err)
@@ -83,7 +93,9 @@ func (s *session) check(err error) error {
 
 // each calls f for every row, after its columns were put into dest.
 func (s *session) each(ctx context.Context, text string, args []any, f func() error, dest ...any) error {
-	s.count()
+	if err := s.ready(); err != nil {
+		return err
+	}
 	rows, err := s.conn.QueryContext(ctx, text, args...)
 	if err != nil {
 		return s.check(err)
@@ -105,7 +117,9 @@ func (s *session) one(ctx context.Context, text string, args []any, dest ...any)
 // bulk loads rows into a table. An error from rows leaves the connection in the middle of a packet: it is of no use
 // any more then.
 func (s *session) bulk(ctx context.Context, table string, columns []string, rows func(add func([]any) error) error) error {
-	s.count()
+	if err := s.ready(); err != nil {
+		return err
+	}
 	return s.check(s.conn.Raw(func(dc any) error {
 		c, ok := dc.(*mssql.Conn)
 		if !ok {

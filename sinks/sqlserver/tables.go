@@ -19,17 +19,8 @@ import (
 func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
 	was := maps.Clone(st.states)
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		fresh, err := s.ensureTable(ctx, st.name, st.targets[from])
-		if err != nil {
-			return err
-		}
-		if fresh {
-			st.states[from] = sinks.TableState{Phase: sinks.Waiting}
-		} else if err := s.checkStage(ctx, st, from); err != nil {
-			return err
-		}
-		if st.targets[from].quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
-			return err
+		if err := s.ensureTarget(ctx, st, from); err != nil {
+			return sinks.OfTarget(from, err)
 		}
 	}
 	all, err := s.session.marked(ctx)
@@ -44,6 +35,20 @@ func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
 	}
 	st.staging.Freeze(owned, st.mark, st.states)
 	return s.storeStates(ctx, st.name, was, st.states)
+}
+
+func (s *Sink) ensureTarget(ctx context.Context, st *stream, from string) error {
+	fresh, err := s.ensureTable(ctx, st.name, st.targets[from])
+	if err != nil {
+		return err
+	}
+	if fresh {
+		st.states[from] = sinks.TableState{Phase: sinks.Waiting}
+	} else if err := s.checkStage(ctx, st, from); err != nil {
+		return err
+	}
+	st.targets[from].quarantined, err = s.anyQuarantined(ctx, st.name, from)
+	return err
 }
 
 // checkStage has a table wait for a new cover whose staging table somebody dropped.
