@@ -3,6 +3,7 @@ package sinks
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Class says what the caller of a sink does about an error.
@@ -61,3 +62,40 @@ func (e *RetryError) Error() string { return e.Reason + ": " + e.Err.Error() }
 
 // Unwrap gives the cause.
 func (e *RetryError) Unwrap() error { return e.Err }
+
+// TargetError is an error of one delivered table or view: the destination can be given the others without it.
+type TargetError struct {
+	// From is the target's Target.From.
+	From string
+	Err  error
+}
+
+// Error names the table or view, unless the cause does.
+func (e *TargetError) Error() string {
+	if s := e.Err.Error(); strings.Contains(s, e.From) {
+		return s
+	}
+	return e.From + ": " + e.Err.Error()
+}
+
+// Unwrap gives the cause.
+func (e *TargetError) Unwrap() error { return e.Err }
+
+// OfTarget says of an error, unless it is nil, that it concerns one target alone.
+func OfTarget(from string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &TargetError{From: from, Err: err}
+}
+
+// TargetOf returns the only target that an error concerns which an operator must mend; "" when the error passes by
+// itself or concerns the destination as a whole.
+func TargetOf(err error) string {
+	var of *TargetError
+	var stop *StopError
+	if ClassOf(err) != Stop || !errors.As(err, &of) || errors.As(err, &stop) && stop.Access {
+		return ""
+	}
+	return of.From
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -120,8 +121,11 @@ type Target struct {
 	// To is the destination table's name, Schema its schema ("" the sink's default).
 	To     string
 	Schema string
-	// Soft deletes set IsDeleted instead of removing rows.
-	Soft bool
+	// Soft deletes set a column instead of removing rows: SoftColumn, or IsDeleted when that is empty.
+	Soft       bool
+	SoftColumn string
+	// Extra are columns that the sink fills beside those of the shape.
+	Extra Extra
 	// Adopt reconciles a table that is not empty and not ours instead of refusing it.
 	Adopt bool
 	// Progressive shows a heal's chunks as they come instead of in one step at its end.
@@ -130,6 +134,50 @@ type Target struct {
 	Identity string
 	// Changes says what becomes of a table that lacks something of the shape.
 	Changes SchemaChanges
+}
+
+// Extra names columns that say where a row comes from; "" leaves one out. They take no part in what is compared: a
+// row is written when its content changes, and then they change with it. In rows from before they were added they
+// are NULL.
+type Extra struct {
+	// Position holds the Seq of the unit that made the row what it is: a transaction, a chunk of a cover, or, for
+	// what becomes visible in one step, the unit that shows it. Whoever has read up to a Seq finds what came since
+	// behind it.
+	Position string
+	// AppliedAt holds the destination's own time, in UTC, of writing the row.
+	AppliedAt string
+}
+
+// Names are the columns of Extra that there are.
+func (e Extra) Names() []string {
+	return slices.DeleteFunc([]string{e.Position, e.AppliedAt}, func(name string) bool { return name == "" })
+}
+
+// MarkColumn is the column that soft deletes set.
+func (t Target) MarkColumn() string {
+	if t.SoftColumn != "" {
+		return t.SoftColumn
+	}
+	return "IsDeleted"
+}
+
+// CheckColumns refuses a shape with a column that the target needs for soft deletes or as an extra one.
+func (t Target) CheckColumns(shape *change.Table) error {
+	for _, c := range shape.Columns {
+		switch {
+		case t.Soft && strings.EqualFold(c.Name, t.MarkColumn()):
+			return &StopError{
+				What: fmt.Sprintf("%s has a column %s of its own, which soft deletes need", shape.ID, c.Name),
+				Hint: "deliver it with delete: hard, or rename the column in a view",
+			}
+		case slices.ContainsFunc(t.Extra.Names(), func(name string) bool { return strings.EqualFold(c.Name, name) }):
+			return &StopError{
+				What: fmt.Sprintf("%s has a column %s of its own, which extra_columns adds", shape.ID, c.Name),
+				Hint: "leave it out of extra_columns, or rename the column in a view",
+			}
+		}
+	}
+	return nil
 }
 
 // SchemaChanges says what a sink does to the shape of delivered tables.

@@ -104,7 +104,7 @@ func (a *apply) body() error {
 	}
 	for _, shape := range a.b.Tables {
 		if err := a.evolve(shape); err != nil {
-			return err
+			return sinks.OfTarget(shape.ID.String(), err)
 		}
 	}
 	for _, t := range step.Void {
@@ -184,9 +184,9 @@ func (a *apply) apply(name string) error {
 			}
 		}
 	}
-	w := writer{a: a, t: t, from: name, into: t.rows, soft: a.st.targets[name].Soft, uniques: t.uniques, visible: true}
+	w := writer{a: a, t: t, from: name, into: t.rows, soft: a.st.targets[name].Soft, extra: a.st.targets[name].Extra, uniques: t.uniques, visible: true}
 	if route == sinks.ToStaging {
-		w.into, w.soft, w.uniques, w.visible = stage, false, nil, false
+		w.into, w.soft, w.extra, w.uniques, w.visible = stage, false, sinks.Extra{}, nil, false
 	}
 	if err := w.write(nets); err != nil {
 		return err
@@ -198,7 +198,7 @@ func (a *apply) apply(name string) error {
 // cover began stays as it is shown.
 func (a *apply) show(name string) error {
 	t, stage := a.table(name), a.s.db.stages[a.stageName(name)]
-	w := writer{a: a, t: t, from: name, into: t.rows, soft: a.st.targets[name].Soft, uniques: t.uniques, visible: true}
+	w := writer{a: a, t: t, from: name, into: t.rows, soft: a.st.targets[name].Soft, extra: a.st.targets[name].Extra, uniques: t.uniques, visible: true}
 	kept := map[string]bool{}
 	if a.s.o.OnPoison == sinks.KeepOnPoison {
 		for k, e := range a.s.db.quarantine {
@@ -223,7 +223,7 @@ func (a *apply) show(name string) error {
 // sweep deletes what a cover without key order has not seen.
 func (a *apply) sweep(name string) {
 	t, stage := a.table(name), a.s.db.stages[a.stageName(name)]
-	w := writer{a: a, t: t, from: name, into: t.rows, soft: a.st.targets[name].Soft, visible: true}
+	w := writer{a: a, t: t, from: name, into: t.rows, soft: a.st.targets[name].Soft, extra: a.st.targets[name].Extra, visible: true}
 	for _, k := range slices.Sorted(maps.Keys(t.rows)) {
 		if _, ok := stage[k]; !ok {
 			w.remove(k)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
@@ -49,6 +50,9 @@ type Row struct {
 	Deleted bool
 	// Version grows with each write.
 	Version int
+	// Position and AppliedAt are the extra columns, zero where the target has none.
+	Position  change.Seq
+	AppliedAt time.Time
 }
 
 // Entry is a quarantined key.

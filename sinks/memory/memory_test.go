@@ -14,22 +14,31 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conformance(t, sinks.KeepNames) }
+
+// TestConformanceSpelled passes everything through a sink that spells names: nothing else changes.
+func TestConformanceSpelled(t *testing.T) { conformance(t, sinks.SnakeCase) }
+
+func conformance(t *testing.T, names sinks.Names) {
 	sinktest.Run(t, func(*testing.T) sinktest.Destination {
 		db := memory.NewDB()
 		return sinktest.Destination{
 			Open: func(_ testing.TB, o sinktest.Options) sinks.Sink {
-				return memory.Open(db, memory.Options{Reader: o.Reader, OnPoison: o.OnPoison, Observer: o.Observer, Hook: o.Hook})
+				return sinks.Spelled(memory.Open(db, memory.Options{Reader: o.Reader, OnPoison: o.OnPoison, Observer: o.Observer, Hook: o.Hook}), names)
 			},
 			Rows: func(_ testing.TB, tg sinks.Target) []sinktest.Row {
 				var out []sinktest.Row
 				for _, r := range db.Snapshot().Rows[tg.To] {
-					out = append(out, sinktest.Row{Row: r.Row, Deleted: r.Deleted, Version: strconv.Itoa(r.Version)})
+					out = append(out, sinktest.Row{Row: r.Row, Deleted: r.Deleted, Version: strconv.Itoa(r.Version), Position: r.Position, AppliedAt: r.AppliedAt})
 				}
 				return out
 			},
 			Plant: func(t testing.TB, tg sinks.Target, rows ...change.Row) {
-				if err := db.Plant(tg.To, tg.Table, rows...); err != nil {
+				shape, err := names.Table(tg.Table)
+				if err == nil {
+					err = db.Plant(tg.To, shape, rows...)
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 			},

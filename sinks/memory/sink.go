@@ -60,7 +60,10 @@ func (s *Sink) Prepare(_ context.Context, name string, targets []sinks.Target) e
 	st := &stream{targets: map[string]sinks.Target{}, staging: sinks.Staging{Reader: s.o.Reader, Tables: map[string]bool{}, Break: s.o.Break}}
 	for _, t := range targets {
 		if len(t.Table.Key) == 0 {
-			return &sinks.StopError{What: fmt.Sprintf("table %s has no usable key", t.From), Hint: "declare a primary key at the source"}
+			return sinks.OfTarget(t.From, &sinks.StopError{What: fmt.Sprintf("table %s has no usable key", t.From), Hint: "declare a primary key at the source"})
+		}
+		if err := t.CheckColumns(t.Table); err != nil {
+			return err
 		}
 		st.targets[t.From] = t
 		st.staging.Tables[t.From] = t.Progressive
@@ -78,7 +81,7 @@ func (s *Sink) Prepare(_ context.Context, name string, targets []sinks.Target) e
 		for _, from := range slices.Sorted(maps.Keys(st.targets)) {
 			fresh, err := tx.ensureTable(st.targets[from])
 			if err != nil {
-				return err
+				return sinks.OfTarget(from, err)
 			}
 			if fresh {
 				p.states[from] = sinks.TableState{Phase: sinks.Waiting}

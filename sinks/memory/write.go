@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
@@ -17,6 +18,7 @@ type writer struct {
 	from    string
 	into    rows
 	soft    bool
+	extra   sinks.Extra
 	uniques []string
 	visible bool
 }
@@ -118,7 +120,7 @@ func (w writer) upsert(nets []sinks.Net) error {
 			continue
 		}
 		w.a.s.db.writes++
-		w.set(n.Key, Row{Row: n.Row, Version: w.a.s.db.writes}, true)
+		w.set(n.Key, w.written(n.Row, n.Seq), true)
 	}
 	return nil
 }
@@ -164,10 +166,24 @@ func (w writer) remove(k change.Key) {
 	case !ok || w.soft && old.Deleted:
 	case w.soft:
 		w.a.s.db.writes++
-		w.set(k, Row{Row: old.Row, Deleted: true, Version: w.a.s.db.writes}, true)
+		gone := w.written(old.Row, w.a.b.To)
+		gone.Deleted = true
+		w.set(k, gone, true)
 	default:
 		w.set(k, Row{}, false)
 	}
+}
+
+// written is a row as this batch writes it.
+func (w writer) written(row change.Row, seq change.Seq) Row {
+	r := Row{Row: row, Version: w.a.s.db.writes}
+	if w.extra.Position != "" {
+		r.Position = seq
+	}
+	if w.extra.AppliedAt != "" {
+		r.AppliedAt = time.Now().UTC()
+	}
+	return r
 }
 
 // set stores a row or takes it out, so that it can be undone.

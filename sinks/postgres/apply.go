@@ -175,7 +175,7 @@ func (a *apply) body(ctx context.Context) error {
 	for _, shape := range a.b.Tables {
 		if tg := a.st.targets[shape.ID.String()]; tg != nil {
 			if err := a.evolve(ctx, tg, shape); err != nil {
-				return err
+				return sinks.OfTarget(tg.From, err)
 			}
 		}
 	}
@@ -273,7 +273,7 @@ func (a *apply) follow(ctx context.Context, tg *target, shape *change.Table) err
 	case a.inboxes[tg] != nil:
 		return &sinks.StopError{What: fmt.Sprintf("rows of %s change their shape within a batch", shape.ID), Err: err, Hint: "resync the table"}
 	}
-	return a.evolve(ctx, tg, shape)
+	return sinks.OfTarget(tg.From, a.evolve(ctx, tg, shape))
 }
 
 func (a *apply) drain(ctx context.Context, fold *sinks.Fold) error {
@@ -312,7 +312,7 @@ func (a *apply) place(tg *target) place {
 	if a.step.Route(tg.From) == sinks.ToStaging {
 		return tg.staging()
 	}
-	return tg.visible()
+	return tg.visible(a.b.To)
 }
 
 // settle leaves one row per key in an inbox that was filled in several runs: the last wins. It also clears

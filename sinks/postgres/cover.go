@@ -83,7 +83,7 @@ func (a *apply) sweep(ctx context.Context, tg *target) error {
 		return err
 	}
 	seen := fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s s WHERE %s)", tg.stage, tg.sameKey("t", "s"))
-	if _, err := a.s.exec(ctx, "sweep", tg.visible().remove("", seen)); err != nil {
+	if _, err := a.s.exec(ctx, "sweep", tg.visible(a.b.To).remove("", seen)); err != nil {
 		return err
 	}
 	return a.finish(ctx, tg)
@@ -92,7 +92,7 @@ func (a *apply) sweep(ctx context.Context, tg *target) error {
 // show makes the visible table equal to the staging table by the net difference: rows that are right are
 // not touched.
 func (a *apply) show(ctx context.Context, tg *target) error {
-	p := tg.visible()
+	p := tg.visible(a.b.To)
 	if _, err := a.s.exec(ctx, "analyze", "ANALYZE "+tg.stage); err != nil {
 		return err
 	}

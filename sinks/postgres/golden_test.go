@@ -28,7 +28,7 @@ func TestStatements(t *testing.T) {
 		}
 		d.MaybeScanArgs(t, "unique", &tg.uniques)
 		var b strings.Builder
-		p := tg.visible()
+		p := tg.visible(0)
 		fmt.Fprintf(&b, "%s\n%s\n%s\n", tg.createTable(), tg.createStage(), tg.createInbox())
 		in := &inbox{tg: tg, rows: 1}
 		for op := range in.nulls {

@@ -103,13 +103,19 @@ func shape(t testing.TB, tg sinks.Target) *target {
 func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 	t.Helper()
 	tg := shape(t, target)
-	exprs := []string{"t.xmin::text"}
+	exprs := []string{"t.xmin::text", "NULL::bigint", "NULL::timestamptz"}
+	if name := target.Extra.Position; name != "" {
+		exprs[1] = "t." + ident(name)
+	}
+	if name := target.Extra.AppliedAt; name != "" {
+		exprs[2] = "t." + ident(name)
+	}
 	for _, c := range tg.columns {
 		exprs = append(exprs, readText(c, "t"))
 	}
 	deleted := "false"
 	if target.Soft {
-		deleted = "t." + ident(softColumn)
+		deleted = "t." + ident(tg.MarkColumn())
 	}
 	var order []string
 	for _, k := range tg.key {
@@ -125,12 +131,20 @@ func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 	for rows.Next() {
 		var r sinktest.Row
 		texts := make([]*string, len(tg.columns))
-		dest := []any{&r.Deleted, &r.Version}
+		var position *int64
+		var at *time.Time
+		dest := []any{&r.Deleted, &r.Version, &position, &at}
 		for i := range texts {
 			dest = append(dest, &texts[i])
 		}
 		if err := rows.Scan(dest...); err != nil {
 			t.Fatal(err)
+		}
+		if position != nil {
+			r.Position = change.Seq(*position)
+		}
+		if at != nil {
+			r.AppliedAt = *at
 		}
 		for i, c := range tg.columns {
 			v, err := parseText(c, texts[i])

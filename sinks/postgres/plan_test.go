@@ -44,7 +44,7 @@ func TestPlansReadOnlyWhatTheyNeed(t *testing.T) {
 	for op := range in.nulls {
 		in.nulls[op] = map[int]bool{0: true, 2: true}
 	}
-	p := tg.visible()
+	p := tg.visible(0)
 	sts := work{place: p, in: in}.statements("")
 	sts = append(sts, work{place: p, in: in, within: within.sql, args: within.args}.statements("")...)
 	sts = append(sts, statement{"remove range", p.remove("", fmt.Sprintf("%s AND NOT EXISTS (SELECT 1 FROM %s s WHERE %s)", within.sql, tg.inbox, tg.sameKey("t", "s"))), within.args})

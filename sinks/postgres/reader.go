@@ -137,7 +137,7 @@ func (tg *target) readRows(ctx context.Context, tx pgx.Tx, where part) ([]change
 	}
 	cond := where.sql
 	if tg.Soft {
-		cond += " AND NOT t." + ident(softColumn)
+		cond += " AND NOT t." + ident(tg.MarkColumn())
 	}
 	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s AS t WHERE %s", strings.Join(exprs, ", "), tg.name, cond), where.args...)
 	if err != nil {

@@ -92,7 +92,7 @@ func (s *Sink) prepare(ctx context.Context, name string, targets []sinks.Target)
 	for _, t := range targets {
 		tg, err := newTarget(t, s.cfg.Schema, s.inboxes)
 		if err != nil {
-			return err
+			return sinks.OfTarget(t.From, err)
 		}
 		s.inboxes++
 		if st.targets[t.From] != nil {

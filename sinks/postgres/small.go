@@ -191,10 +191,7 @@ func (tg *target) arrays(nets []*sinks.Net, want func(int) bool) (source string,
 		if !want(i) {
 			continue
 		}
-		array := make([]byte, 0, 20+16*len(nets))
-		for _, n := range [...]uint32{1, 1, elementOID[c.form], uint32(len(nets)), 1} { // dimensions, NULLs, type, size, lower bound
-			array = binary.BigEndian.AppendUint32(array, n)
-		}
+		array := newArray(c.form, len(nets))
 		for _, n := range nets {
 			cols, err := tg.mapping(n.Table)
 			if err != nil {
@@ -218,7 +215,24 @@ func (tg *target) arrays(nets []*sinks.Net, want func(int) bool) (source string,
 			exprs = append(exprs, e)
 		}
 	}
+	if tg.Extra.Position != "" {
+		array := newArray(formInt8, len(nets))
+		for _, n := range nets {
+			array = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(array, 8), uint64(n.Seq))
+		}
+		params = append(params, array)
+		unnest, names, exprs = append(unnest, fmt.Sprintf("$%d::bigint[]", len(params))), append(names, colSeq), append(exprs, "u."+colSeq)
+	}
 	return fmt.Sprintf("(SELECT %s FROM unnest(%s) AS u (%s))", strings.Join(exprs, ", "), strings.Join(unnest, ", "), strings.Join(names, ", ")), params, nil
+}
+
+// newArray begins an array parameter of n elements.
+func newArray(f form, n int) []byte {
+	array := make([]byte, 0, 20+16*n)
+	for _, v := range [...]uint32{1, 1, elementOID[f], uint32(n), 1} { // dimensions, NULLs, type, size, lower bound
+		array = binary.BigEndian.AppendUint32(array, v)
+	}
+	return array
 }
 
 // errNoRow says that the first statement, which takes the stream's row, found none.

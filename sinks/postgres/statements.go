@@ -2,7 +2,11 @@ package postgres
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
 )
 
 // Statements speak of the destination's table as t and of the source of rows as s: the inbox (wire types,
@@ -11,14 +15,18 @@ import (
 // place is a table that rows are applied to.
 type place struct {
 	tg *target
-	// name is the quoted table; soft and uniques are off for the staging table.
+	// name is the quoted table; soft, uniques and extra are off for the staging table.
 	name    string
 	soft    bool
 	uniques []string
+	extra   sinks.Extra
+	// seq is the last unit of the batch, which what no inbox has a unit of comes from.
+	seq change.Seq
 }
 
-func (tg *target) visible() place {
-	return place{tg: tg, name: tg.name, soft: tg.Soft, uniques: tg.uniques}
+// visible is the table that readers see, as a batch that ends with a unit changes it.
+func (tg *target) visible(seq change.Seq) place {
+	return place{tg: tg, name: tg.name, soft: tg.Soft, uniques: tg.uniques, extra: tg.Extra, seq: seq}
 }
 
 func (tg *target) staging() place { return place{tg: tg, name: tg.stage} }
@@ -59,12 +67,27 @@ func (p place) differs(other func(column) string) string {
 		conds = append(conds, fmt.Sprintf("(%s) IS DISTINCT FROM (%s)", strings.Join(l, ", "), strings.Join(r, ", ")))
 	}
 	if p.soft {
-		conds = append(conds, "t."+ident(softColumn))
+		conds = append(conds, "t."+ident(p.tg.MarkColumn()))
 	}
 	if len(conds) == 0 {
 		return "false"
 	}
 	return "(" + strings.Join(conds, " OR ") + ")"
+}
+
+// extras are the extra columns with the values of rows that are written now.
+func (p place) extras(fromInbox bool) (names, values []string) {
+	if p.extra.Position != "" {
+		seq := strconv.FormatUint(uint64(p.seq), 10)
+		if fromInbox {
+			seq = "s." + colSeq
+		}
+		names, values = append(names, ident(p.extra.Position)), append(values, seq)
+	}
+	if p.extra.AppliedAt != "" {
+		names, values = append(names, ident(p.extra.AppliedAt)), append(values, "statement_timestamp()")
+	}
+	return names, values
 }
 
 // upsert inserts or overwrites rows; identical ones are not rewritten.
@@ -79,8 +102,15 @@ func (p place) upsert(source string, fromInbox bool, where string) string {
 		}
 	}
 	if p.soft {
-		names, values = append(names, ident(softColumn)), append(values, "false")
-		sets = append(sets, ident(softColumn)+" = false")
+		names, values = append(names, ident(tg.MarkColumn())), append(values, "false")
+		sets = append(sets, ident(tg.MarkColumn())+" = false")
+	}
+	extra, extraValues := p.extras(fromInbox)
+	names, values = append(names, extra...), append(values, extraValues...)
+	if len(sets) > 0 {
+		for _, name := range extra {
+			sets = append(sets, name+" = EXCLUDED."+name)
+		}
 	}
 	action := "DO NOTHING"
 	if len(sets) > 0 {
@@ -106,7 +136,13 @@ func (p place) remove(using, where string) string {
 		if using != "" {
 			from = " FROM " + using + " s"
 		}
-		return fmt.Sprintf("UPDATE %s AS t SET %s = true%s WHERE %s AND NOT t.%[2]s", p.name, ident(softColumn), from, where)
+		mark := ident(p.tg.MarkColumn())
+		sets := []string{mark + " = true"}
+		names, values := p.extras(using != "")
+		for i, name := range names {
+			sets = append(sets, name+" = "+values[i])
+		}
+		return fmt.Sprintf("UPDATE %s AS t SET %s%s WHERE %s AND NOT t.%s", p.name, strings.Join(sets, ", "), from, where, mark)
 	}
 	if using != "" {
 		using = " USING " + using + " s"

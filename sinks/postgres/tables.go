@@ -18,17 +18,8 @@ import (
 func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 	was := maps.Clone(st.states)
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		fresh, err := s.ensureTable(ctx, tx, st.name, st.targets[from])
-		if err != nil {
-			return err
-		}
-		if fresh {
-			st.states[from] = sinks.TableState{Phase: sinks.Waiting}
-		} else if err := s.checkStage(ctx, tx, st, from); err != nil {
-			return err
-		}
-		if st.targets[from].quarantined, err = s.anyQuarantined(ctx, tx, st.name, from); err != nil {
-			return err
+		if err := s.ensureTarget(ctx, tx, st, from); err != nil {
+			return sinks.OfTarget(from, err)
 		}
 	}
 	owned, err := s.owned(ctx, tx, st.name)
@@ -37,6 +28,20 @@ func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 	}
 	st.staging.Freeze(owned, st.mark, st.states)
 	return s.storeStates(ctx, st.name, was, st.states)
+}
+
+func (s *Sink) ensureTarget(ctx context.Context, tx pgx.Tx, st *stream, from string) error {
+	fresh, err := s.ensureTable(ctx, tx, st.name, st.targets[from])
+	if err != nil {
+		return err
+	}
+	if fresh {
+		st.states[from] = sinks.TableState{Phase: sinks.Waiting}
+	} else if err := s.checkStage(ctx, tx, st, from); err != nil {
+		return err
+	}
+	st.targets[from].quarantined, err = s.anyQuarantined(ctx, tx, st.name, from)
+	return err
 }
 
 // checkStage has a table wait for a new cover whose staging table somebody dropped.
@@ -106,6 +111,11 @@ func (s *Sink) ensureTable(ctx context.Context, tx pgx.Tx, stream string, tg *ta
 			what = fmt.Sprintf("table %s.%s belongs to %s of stream %s, not to %s of %s", tg.schema, tg.To, from, owner, tg.From, stream)
 		}
 		return false, &sinks.StopError{What: what, Hint: "deliver to another name, or set adopt: true to make its rows equal to the source: rows that the source does not have are deleted"}
+	}
+	if ours && !empty {
+		if err := tg.CheckSpelling(slices.Collect(maps.Keys(rel.columns)), false); err != nil {
+			return false, err
+		}
 	}
 	if err := s.expand(ctx, tg, rel, empty, ours); err != nil {
 		return false, err
@@ -198,9 +208,9 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 
 // foreignColumns sees to columns that the shape does not have.
 func (tg *target) foreignColumns(rel *relation, ours bool) (alter []string, err error) {
-	if tg.Soft {
-		if _, ok := rel.columns[softColumn]; !ok {
-			alter = append(alter, "ADD COLUMN "+ident(softColumn)+" boolean NOT NULL DEFAULT false")
+	for _, c := range tg.sinkColumns() {
+		if _, ok := rel.columns[c.name]; !ok {
+			alter = append(alter, "ADD COLUMN "+ident(c.name)+" "+c.ddl)
 		}
 	}
 	if _, ok := rel.columns[tg.Identity]; tg.Identity != "" && !ok {
@@ -208,7 +218,7 @@ func (tg *target) foreignColumns(rel *relation, ours bool) (alter []string, err 
 	}
 	for _, name := range slices.Sorted(maps.Keys(rel.columns)) {
 		a := rel.columns[name]
-		if tg.columnIndex(name) >= 0 || !a.notNull || a.filled || tg.Soft && name == softColumn {
+		if tg.columnIndex(name) >= 0 || !a.notNull || a.filled || tg.Soft && name == tg.MarkColumn() {
 			continue
 		}
 		if tg.Changes == sinks.Off {

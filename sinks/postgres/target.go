@@ -18,9 +18,6 @@ const (
 	nullsNotDistinct = 150000
 )
 
-// softColumn marks deleted rows of a target with soft deletes.
-const softColumn = "IsDeleted"
-
 // Columns of the table that COPY fills, beside the target's own.
 const (
 	colOp    = "cdc_op"    // opDelete, opUpsert or opKeep
@@ -110,15 +107,12 @@ func (tg *target) setShape(t *change.Table) error {
 			Hint: "declare a primary key or a unique key over NOT NULL columns at the source, or leave the table out of deliver",
 		}
 	}
+	if err := tg.CheckColumns(t); err != nil {
+		return err
+	}
 	tg.table, tg.columns, tg.key = t, nil, slices.Clone(t.Key)
 	tg.shapes = map[*change.Table][]int{}
 	for i, c := range t.Columns {
-		if tg.Soft && strings.EqualFold(c.Name, softColumn) {
-			return &sinks.StopError{
-				What: fmt.Sprintf("%s has a column %s of its own, which soft deletes need", t.ID, c.Name),
-				Hint: "deliver it with delete: hard, or rename the column in the view",
-			}
-		}
 		if c.Name == tg.Identity {
 			return &sinks.StopError{
 				What: fmt.Sprintf("%s has a column %s of its own, which identity names too", t.ID, c.Name),
@@ -146,6 +140,23 @@ const keyCollation = `pg_catalog."C"`
 
 // identityType is the type of a surrogate column: the server numbers it and takes no value for it.
 const identityType = " bigint NOT NULL GENERATED ALWAYS AS IDENTITY"
+
+// sinkColumn is a column that the sink fills beside the shape's.
+type sinkColumn struct{ name, ddl string }
+
+// sinkColumns are those of the visible table. An extra one is NULL in rows from before it was added.
+func (tg *target) sinkColumns() (out []sinkColumn) {
+	if tg.Soft {
+		out = append(out, sinkColumn{tg.MarkColumn(), "boolean NOT NULL DEFAULT false"})
+	}
+	if name := tg.Extra.Position; name != "" {
+		out = append(out, sinkColumn{name, "bigint"})
+	}
+	if name := tg.Extra.AppliedAt; name != "" {
+		out = append(out, sinkColumn{name, "timestamp with time zone"})
+	}
+	return out
+}
 
 // bind takes over what the catalog says of the existing table.
 func (tg *target) bind(r *relation) {
@@ -226,8 +237,8 @@ func (tg *target) createTable() string {
 			b.WriteString(" NOT NULL")
 		}
 	}
-	if tg.Soft {
-		b.WriteString(", " + ident(softColumn) + " boolean NOT NULL DEFAULT false")
+	for _, c := range tg.sinkColumns() {
+		b.WriteString(", " + ident(c.name) + " " + c.ddl)
 	}
 	b.WriteString(", " + tg.keyConstraint() + ")")
 	return b.String()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -87,6 +88,9 @@ type Row struct {
 	Deleted bool
 	// Version changes when the row is written (xmin, a counter).
 	Version string
+	// Position and AppliedAt are the extra columns of a target that has them; zero for NULL.
+	Position  change.Seq
+	AppliedAt time.Time
 }
 
 // Quarantined is one entry of cdc_quarantine.
