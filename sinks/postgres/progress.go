@@ -45,6 +45,12 @@ const quarantineDDL = `CREATE TABLE IF NOT EXISTS %s (
   reason text NOT NULL,
   at timestamptz NOT NULL DEFAULT now())`
 
+// quarantineKey is the index that a row which is refused again finds its entry by.
+const (
+	quarantineKey    = "cdc_quarantine_key"
+	quarantineKeyDDL = `CREATE UNIQUE INDEX ` + quarantineKey + ` ON %s (stream, table_name, md5(row_key))`
+)
+
 func (s *Sink) ensureBookkeeping(ctx context.Context, tx pgx.Tx) error {
 	// CREATE IF NOT EXISTS of two sessions at once can fail; the lock makes them take turns.
 	if s.plan == nil {
@@ -52,25 +58,29 @@ func (s *Sink) ensureBookkeeping(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	rel, err := s.lookup(ctx, tx, s.cfg.Schema, "cdc_quarantine")
-	if err != nil {
-		return err
-	}
-	if rel == nil {
-		for _, ddl := range [...]string{
-			fmt.Sprintf(progressDDL, s.progress), fmt.Sprintf(quarantineDDL, s.quarantine),
-			fmt.Sprintf(`CREATE UNIQUE INDEX cdc_quarantine_key ON %s (stream, table_name, md5(row_key))`, s.quarantine),
-		} {
-			if s.plan != nil {
-				s.plan.note(ddl)
-				continue
-			}
-			if _, err := s.exec(ctx, "bookkeeping", ddl); err != nil {
-				return err
-			}
+	missing := false
+	for _, b := range [...]struct{ name, ddl string }{
+		{s.progress, fmt.Sprintf(progressDDL, s.progress)},
+		{s.quarantine, fmt.Sprintf(quarantineDDL, s.quarantine)},
+		{ident(s.cfg.Schema, quarantineKey), fmt.Sprintf(quarantineKeyDDL, s.quarantine)},
+	} {
+		// Each by itself: planned statements are applied one by one, and may be cut off behind any of them.
+		there := false
+		if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", b.name).Scan(&there); err != nil {
+			return fmt.Errorf("look up %s: %w", b.name, err)
+		}
+		if there {
+			continue
+		}
+		if missing = true; s.plan != nil {
+			s.plan.note(b.ddl)
+			continue
+		}
+		if _, err := s.exec(ctx, "bookkeeping", b.ddl); err != nil {
+			return err
 		}
 	}
-	if rel == nil && s.plan != nil {
+	if missing && s.plan != nil {
 		return nil
 	}
 	var newest int
