@@ -23,6 +23,9 @@ type apply struct {
 	marks   map[mention]*entry
 	counts  sinks.Counts
 	parts   map[string]int // blocks sent so far, for tokens
+	// checked says that the writer was looked at a moment ago, by the statement that wrote the plan: the block
+	// that follows needs no look of its own.
+	checked bool
 	// undo takes back what was changed in memory when the batch does not get through.
 	undo []func()
 }
@@ -92,20 +95,23 @@ func (a *apply) tidy(ctx context.Context) {
 
 // body writes the batch, in the order that sinks.Step gives.
 func (a *apply) body(ctx context.Context) error {
-	if err := a.fence(ctx); err != nil {
-		return err
-	}
 	if a.step.Skip {
 		return a.move(ctx)
 	}
 	for _, shape := range a.b.Tables {
-		if tg := a.st.targets[shape.ID.String()]; tg != nil {
+		if tg := a.st.targets[shape.ID.String()]; tg != nil && !shape.SameShape(tg.table) {
+			if err := a.fence(ctx); err != nil {
+				return err
+			}
 			if err := a.evolve(ctx, tg, shape); err != nil {
 				return err
 			}
 		}
 	}
 	for _, t := range a.step.Void {
+		if err := a.fence(ctx); err != nil {
+			return err
+		}
 		if err := a.void(ctx, a.st.targets[t]); err != nil {
 			return err
 		}
@@ -133,18 +139,22 @@ func (a *apply) body(ctx context.Context) error {
 	return nil
 }
 
-// fence makes sure that the right to write is still this process's; it is asked before each block.
-func (a *apply) fence(ctx context.Context) error { return a.s.fence(ctx, a.st.name, &a.now) }
+// fence makes sure that the right to write is still this process's; it is asked before each block, unless the
+// statement before it asked.
+func (a *apply) fence(ctx context.Context) error {
+	if a.checked {
+		a.checked = false
+		return nil
+	}
+	return a.s.fence(ctx, a.st.name, &a.now)
+}
 
 // move moves the Mark and the states of tables, which is what commits the batch.
 func (a *apply) move(ctx context.Context) error {
-	if err := a.fence(ctx); err != nil {
-		return err
-	}
 	next := a.now
 	next.mark, next.states, next.plan = a.b.Mark, a.step.States, plan{}
 	next.version++
-	err := a.s.store(ctx, "progress", a.b.Stream, &next, a.b.CommitMicros, gone(a.now.states, next.states), "")
+	err := a.s.replace(ctx, "progress", a.b.Stream, &a.now, &next, a.b.CommitMicros)
 	if err != nil && !a.moved(ctx) {
 		return err
 	}
@@ -162,6 +172,7 @@ func (a *apply) moved(ctx context.Context) bool {
 // begin writes the plan of the batch down, before anything of it is sent. A batch that was cut off keeps its
 // plan.
 func (a *apply) begin(ctx context.Context, large bool) error {
+	a.checked = false
 	p := a.now.plan
 	if !p.isFor(a.b) {
 		p = newPlan(a.b, a.s.cfg.BlockRows)
@@ -173,11 +184,11 @@ func (a *apply) begin(ctx context.Context, large bool) error {
 	next := a.now
 	next.plan = p
 	next.version++
-	if err := a.s.store(ctx, "plan", a.b.Stream, &next, 0, nil, ""); err != nil {
+	if err := a.s.replace(ctx, "plan", a.b.Stream, &a.now, &next, 0); err != nil {
 		return err
 	}
 	next.strays = nil
-	a.now = next
+	a.now, a.checked = next, true
 	return nil
 }
 
@@ -249,6 +260,9 @@ func (a *apply) follow(ctx context.Context, tg *target, shape *change.Table) err
 		return err
 	case a.inboxes[tg] != nil:
 		return &sinks.StopError{What: fmt.Sprintf("rows of %s change their shape within a batch", shape.ID), Err: err, Hint: "resync the table"}
+	}
+	if err := a.fence(ctx); err != nil {
+		return err
 	}
 	return a.evolve(ctx, tg, shape)
 }

@@ -21,6 +21,10 @@
 //     the block; before each, the writer in cdc_progress is looked at;
 //  3. the Mark and the states of all tables go to cdc_progress, as one block.
 //
+// The statements of 1 and 3 look at the writer themselves, and fail if it is another or the Mark is not where
+// this process left it. So a batch of one block is three statements, each further block two, and a batch without
+// rows one.
+//
 // A batch that was cut off is written again from its plan: blocks that are there are passed over by their
 // tokens, and if they are remembered no more, the same rows under the same versions change nothing. A batch that
 // does not fit into memory is netted in a table at the destination first.

@@ -15,6 +15,9 @@ import (
 // of range or too large, a violated constraint, a materialized view's throwIf.
 var poisonCodes = []int32{6, 26, 27, 38, 41, 69, 70, 72, 131, 321, 349, 395, 407, 469}
 
+// codeThrowIf is what throwIf fails with.
+const codeThrowIf = 395
+
 // isPoison tells errors that are about a row's content.
 func isPoison(err error) bool {
 	var ex *ch.Exception

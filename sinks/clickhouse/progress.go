@@ -219,26 +219,72 @@ func (s *Sink) fence(ctx context.Context, stream string, l *ledger) error {
 	return &sinks.RetryError{Reason: "moved", Err: errMoved}
 }
 
+// mine is a condition that is true while the newest row of the stream is the one that this process left there.
+func (s *Sink) mine(stream string, l *ledger) string {
+	return fmt.Sprintf("(SELECT count() FROM %s FINAL WHERE stream = %s AND table_name = '' AND writer = %s AND progress_id = %s AND cdc_version = %d) = 1",
+		s.progress, literal(stream), literal(s.writer), literal(l.mark.ID), l.version)
+}
+
+// replace writes next over was, if was is still what the destination has: what fence asks, asked by the
+// statement that writes.
+func (s *Sink) replace(ctx context.Context, step, stream string, was, next *ledger, committed int64) error {
+	const text = "INSERT INTO %s (%s) SELECT * FROM VALUES(%s, %s) WHERE throwIf(NOT (%s), 'not this writer any more') = 0"
+	values, err := progressRows(stream, next, committed, gone(was.states, next.states))
+	if err != nil {
+		return err
+	}
+	err = s.exec(ctx, step, fmt.Sprintf(text, s.progress, progressColumns, literal(progressTypes), values, s.mine(stream, was)),
+		ch.Settings{"insert_deduplicate": 0, "max_threads": 1})
+	var ex *ch.Exception
+	if !errors.As(err, &ex) || ex.Code != codeThrowIf {
+		return err
+	}
+	if why := s.fence(ctx, stream, was); why != nil {
+		return why
+	}
+	return &sinks.RetryError{Reason: "moved", Err: err} // back again: a restore, or a replica that was late
+}
+
 // store writes the stream's row and all that is said of its tables as one block: it is visible in one moment.
 // gone are tables whose row goes.
 func (s *Sink) store(ctx context.Context, step, stream string, l *ledger, committed int64, gone []string, token string) error {
+	values, err := progressRows(stream, l, committed, gone)
+	if err != nil {
+		return err
+	}
+	settings := ch.Settings{"insert_deduplicate": 0}
+	if token != "" {
+		settings = ch.Settings{"insert_deduplicate": 1, "insert_deduplication_token": token}
+	}
+	return s.exec(ctx, step, fmt.Sprintf("INSERT INTO %s (%s) VALUES %s", s.progress, progressColumns, values), settings)
+}
+
+// What is written of a stream and of each of its tables.
+const (
+	progressColumns = "stream, table_name, cover_id, stage, begun, incarnation, progress_offset, progress_id, seq, position, format_version, cdc_version, committed_at, writer, plan, cdc_deleted"
+	progressTypes   = "stream String, table_name String, cover_id String, stage String, begun UInt64, incarnation UInt64, progress_offset Int64, progress_id String, seq UInt64, position String, " +
+		"format_version UInt32, cdc_version UInt64, committed_at Nullable(DateTime64(6, 'UTC')), writer String, plan String, cdc_deleted UInt8"
+)
+
+// progressRows are the rows of a stream and its tables as VALUES takes them.
+func progressRows(stream string, l *ledger, committed int64, gone []string) (string, error) {
 	at := "NULL"
 	if committed != 0 {
 		at = "fromUnixTimestamp64Micro(" + strconv.FormatInt(committed, 10) + ", 'UTC')"
 	}
 	planText, err := l.plan.text()
 	if err != nil {
-		return err
+		return "", err
 	}
 	first, err := progressRow(stream, "", sinks.TableState{Boundary: l.mark}, l.version)
 	if err != nil {
-		return err
+		return "", err
 	}
 	values := []string{fmt.Sprintf("(%s, %s, %s, %s, 0)", first, at, literal(l.writer), literal(planText))}
 	for _, t := range slices.Sorted(maps.Keys(l.states)) {
 		r, err := progressRow(stream, t, l.states[t], l.version)
 		if err != nil {
-			return err
+			return "", err
 		}
 		values = append(values, "("+r+", NULL, '', '', 0)")
 	}
@@ -248,16 +294,11 @@ func (s *Sink) store(ctx context.Context, step, stream string, l *ledger, commit
 		}
 		r, err := progressRow(stream, t, sinks.TableState{}, l.version)
 		if err != nil {
-			return err
+			return "", err
 		}
 		values = append(values, "("+r+", NULL, '', '', 1)")
 	}
-	settings := ch.Settings{"insert_deduplicate": 0}
-	if token != "" {
-		settings = ch.Settings{"insert_deduplicate": 1, "insert_deduplication_token": token}
-	}
-	return s.exec(ctx, step, fmt.Sprintf(`INSERT INTO %s (stream, table_name, cover_id, stage, begun, incarnation, progress_offset, progress_id, seq, position, format_version, cdc_version, committed_at, writer, plan, cdc_deleted) VALUES %s`,
-		s.progress, strings.Join(values, ", ")), settings)
+	return strings.Join(values, ", "), nil
 }
 
 // progressRow are the first twelve values of a row.
