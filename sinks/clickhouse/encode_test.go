@@ -132,6 +132,8 @@ func TestForms(t *testing.T) {
 		{form{kind: kindInt, bits: 8}, form{kind: kindUint, bits: 64}, refuses},
 		{dec(10, 2), dec(12, 4), fits}, {dec(10, 2), dec(10, 4), refuses}, {dec(12, 2), dec(10, 2), widens},
 		{form{kind: kindString}, form{kind: kindDate}, refuses},
+		{form{kind: kindDate}, form{kind: kindString}, fits}, {form{kind: kindDateTime64}, form{kind: kindString}, fits},
+		{form{kind: kindInt, bits: 8}, form{kind: kindString}, refuses},
 	} {
 		if got := fitOf(c.want, c.have); got != c.fit {
 			t.Errorf("%s into %s: %d, want %d", c.want.ddl(), c.have.ddl(), got, c.fit)

@@ -28,6 +28,9 @@ func parseText(c *column, text *string) (change.Value, error) {
 		return change.NullValue(), nil
 	}
 	s := *text
+	if asText(formOf(c.typ), c.form) {
+		return parseDay(c.typ.Kind, s), nil
+	}
 	switch c.typ.Kind {
 	case change.String:
 		return change.StringValue(s), nil

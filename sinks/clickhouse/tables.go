@@ -264,7 +264,7 @@ func (tg *target) alterations(rel *relation) ([]string, error) {
 			// Rows that are there have no value of it.
 			alter = append(alter, "ADD COLUMN "+name+" "+typeText(c.wanted, true))
 			continue
-		case !a.known:
+		case !a.known, tg.table.IsKey(i) && asText(c.wanted, a.form):
 			return nil, tg.misfit(c, a)
 		case tg.Changes == sinks.Off:
 			continue

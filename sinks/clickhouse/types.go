@@ -182,7 +182,7 @@ func fitOf(want, have form) fit {
 		return refuses
 	case kindString, kindDate, kindDateTime64, kindBool:
 	}
-	if have.kind != want.kind {
+	if have.kind != want.kind && !asText(want, have) {
 		return refuses
 	}
 	return fits
