@@ -41,7 +41,7 @@ func uintColumn(name string, bits int) column {
 func (p place) newBlock() *block {
 	b := &block{table: p.table, columns: append([]column(nil), p.tg.columns...)}
 	if p.soft {
-		b.columns = append(b.columns, column{name: softColumn, form: form{kind: kindBool}})
+		b.columns = append(b.columns, column{name: p.tg.MarkColumn(), form: form{kind: kindBool}})
 	}
 	b.columns = append(b.columns, uintColumn(colVersion, 64), uintColumn(colFlag, 8))
 	if p.inbox {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -109,9 +110,15 @@ func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 	if !exists {
 		return nil // nobody made it yet: nothing is shown
 	}
-	exprs := []string{"toString(" + colVersion + ")", "false"}
+	exprs := []string{"toString(" + colVersion + ")", "false", "toUInt64(0)", "CAST(NULL AS " + appliedType + ")"}
 	if target.Soft {
-		exprs[1] = softColumn
+		exprs[1] = quoteName(tg.MarkColumn())
+	}
+	if target.Extra.Position != "" {
+		exprs[2] = colVersion // as the readers' view names it
+	}
+	if target.Extra.AppliedAt != "" {
+		exprs[3] = quoteName(target.Extra.AppliedAt)
 	}
 	for i := range tg.columns {
 		exprs = append(exprs, readText(&tg.columns[i]))
@@ -120,12 +127,17 @@ func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 	err := d.admin.query(context.Background(), fmt.Sprintf("SELECT %s FROM %s FINAL", strings.Join(exprs, ", "), tg.name), func(scan func(...any) error) error {
 		var r sinktest.Row
 		texts := make([]*string, len(tg.columns))
-		into := []any{&r.Version, &r.Deleted}
+		var position uint64
+		var at *time.Time
+		into := []any{&r.Version, &r.Deleted, &position, &at}
 		for i := range texts {
 			into = append(into, &texts[i])
 		}
 		if err := scan(into...); err != nil {
 			return err
+		}
+		if r.Position = change.Seq(position); at != nil {
+			r.AppliedAt = *at
 		}
 		for i := range tg.columns {
 			v, err := parseText(&tg.columns[i], texts[i])

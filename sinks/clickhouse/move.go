@@ -54,7 +54,7 @@ type transfer struct {
 func (t transfer) targetColumns() string {
 	cols := list(t.to.tg.names())
 	if t.to.soft {
-		cols += ", " + softColumn
+		cols += ", " + quoteName(t.to.tg.MarkColumn())
 	}
 	return cols + ", " + colVersion + ", " + colFlag
 }
@@ -62,7 +62,7 @@ func (t transfer) targetColumns() string {
 // present is the condition that a row of the place is shown.
 func (t transfer) present() string {
 	if t.to.soft {
-		return t.scope + " AND NOT " + softColumn
+		return t.scope + " AND NOT " + quoteName(t.to.tg.MarkColumn())
 	}
 	return t.scope
 }

@@ -204,7 +204,7 @@ func (r *Reader) rows(ctx context.Context, tg *target, where string) ([]change.R
 		exprs[i] = readText(&tg.columns[i])
 	}
 	if tg.Soft {
-		where += " AND NOT " + softColumn
+		where += " AND NOT " + quoteName(tg.MarkColumn())
 	}
 	text := make([]*string, len(exprs))
 	into := make([]any, len(exprs))

@@ -18,19 +18,9 @@ func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
 	was := maps.Clone(st.states)
 	found := map[string]*relation{}
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		tg := st.targets[from]
-		rel, err := s.admit(ctx, st.name, tg)
-		if err != nil {
-			return err
-		}
-		found[from] = rel
-		if rel == nil || !tg.isOurs(rel, st.name) {
-			st.states[from] = sinks.TableState{Phase: sinks.Waiting}
-		} else if err := s.checkStage(ctx, st, from); err != nil {
-			return err
-		}
-		if tg.quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
-			return err
+		var err error
+		if found[from], err = s.find(ctx, st, from); err != nil {
+			return sinks.OfTarget(from, err)
 		}
 	}
 	owned, err := s.owned(ctx, st.name)
@@ -48,10 +38,26 @@ func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
 	}
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
 		if err := s.ensureTable(ctx, st.name, st.targets[from], found[from]); err != nil {
-			return err
+			return sinks.OfTarget(from, err)
 		}
 	}
 	return nil
+}
+
+// find looks a target's table up, nil if it is not there, and has it wait unless it follows the stream already.
+func (s *Sink) find(ctx context.Context, st *stream, from string) (*relation, error) {
+	tg := st.targets[from]
+	rel, err := s.admit(ctx, st.name, tg)
+	if err != nil {
+		return nil, err
+	}
+	if rel == nil || !tg.isOurs(rel, st.name) {
+		st.states[from] = sinks.TableState{Phase: sinks.Waiting}
+	} else if err := s.checkStage(ctx, st, from); err != nil {
+		return nil, err
+	}
+	tg.quarantined, err = s.anyQuarantined(ctx, st.name, from)
+	return rel, err
 }
 
 // gone are the keys of old that now lacks.
@@ -112,8 +118,13 @@ func (s *Sink) admit(ctx context.Context, stream string, tg *target) (*relation,
 	if err := s.queryRow(ctx, fmt.Sprintf("SELECT count(), max(%s) FROM %s", colVersion, tg.name), &rows, &newest); err != nil {
 		return nil, fmt.Errorf("look into %s: %w", tg.name, err)
 	}
+	tg.newest = newest
 	switch {
-	case ours || rows == 0:
+	case ours && rows > 0:
+		if err := tg.CheckSpelling(rel.order, false); err != nil {
+			return nil, err
+		}
+	case rows == 0:
 	case !tg.Adopt:
 		what := fmt.Sprintf("table %s.%s is not empty and was not made for %s of stream %s", tg.database, tg.bare, tg.From, stream)
 		if owner != "" {
@@ -216,7 +227,8 @@ func (tg *target) shows(view, rel *relation) bool {
 			return false
 		}
 	}
-	return true
+	_, ok := view.columns[tg.Extra.Position]
+	return ok || tg.Extra.Position == ""
 }
 
 // undoCreate takes a table back that was made a moment ago and is of no use.
@@ -298,15 +310,21 @@ func (tg *target) misfit(c column, a attribute) error {
 
 // foreignColumns sees to columns that the shape does not have.
 func (tg *target) foreignColumns(rel *relation) (alter []string) {
-	if _, ok := rel.columns[softColumn]; tg.Soft && !ok {
-		alter = append(alter, "ADD COLUMN "+softColumn+" Bool DEFAULT false")
+	if _, ok := rel.columns[tg.MarkColumn()]; tg.Soft && !ok {
+		alter = append(alter, "ADD COLUMN "+quoteName(tg.MarkColumn())+" Bool DEFAULT false")
+	}
+	if name := tg.Extra.AppliedAt; name != "" {
+		if _, ok := rel.columns[name]; !ok {
+			// Rows that are there have no value of it; without the condition each read would make one up.
+			alter = append(alter, fmt.Sprintf("ADD COLUMN %s %s DEFAULT if(%s > %d, now64(6, 'UTC'), NULL)", quoteName(name), appliedType, colVersion, tg.newest))
+		}
 	}
 	if tg.Changes == sinks.Off {
 		return alter
 	}
 	for _, name := range rel.order {
 		a := rel.columns[name]
-		if tg.columnIndex(name) < 0 && !ours(name) && name != softColumn && a.known && !a.nullable && !a.inSort {
+		if tg.columnIndex(name) < 0 && !ours(name) && name != tg.MarkColumn() && a.known && !a.nullable && !a.inSort {
 			alter = append(alter, "MODIFY COLUMN "+quoteName(name)+" "+typeText(a.form, true))
 		}
 	}

@@ -15,8 +15,6 @@ import (
 
 // Names of columns and tables that are ours.
 const (
-	// softColumn marks deleted rows of a target with soft deletes.
-	softColumn = "IsDeleted"
 	// colVersion is the Seq of the unit that a row comes from; the highest of a key is what is shown.
 	colVersion = "cdc_version"
 	// colFlag is ReplacingMergeTree's is_deleted, and in an inbox one of the flags below.
@@ -75,7 +73,9 @@ type target struct {
 
 	// quarantined says that cdc_quarantine may hold keys of the table.
 	quarantined bool
-	shapes      map[*change.Table][]int // event shape -> index of each of columns, -1 when it lacks it
+	// newest is the highest version in the table when the sink was prepared.
+	newest uint64
+	shapes map[*change.Table][]int // event shape -> index of each of columns, -1 when it lacks it
 }
 
 func newTarget(t sinks.Target, cfg Config) (*target, error) {
@@ -118,13 +118,16 @@ func (tg *target) setShape(t *change.Table) error {
 			Hint: "declare a primary key or a unique key over NOT NULL columns at the source, or leave the table out of deliver",
 		}
 	}
+	if err := tg.CheckColumns(t); err != nil {
+		return err
+	}
 	tg.table, tg.columns, tg.key = t, nil, slices.Clone(t.Key)
 	tg.shapes = map[*change.Table][]int{}
 	for _, c := range t.Columns {
-		if ours(c.Name) || tg.Soft && strings.EqualFold(c.Name, softColumn) {
+		if ours(c.Name) {
 			return &sinks.StopError{
 				What: fmt.Sprintf("%s has a column %s of its own, which the sink needs for itself", t.ID, c.Name),
-				Hint: "rename the column in a view, or, if it is " + softColumn + ", deliver the table with delete: hard",
+				Hint: "rename the column in a view",
 			}
 		}
 		f := formOf(c.Type)
@@ -216,8 +219,9 @@ func (tg *target) bind(r *relation) {
 
 // showAll has the readers' view show the columns of a table that is yet to be made.
 func (tg *target) showAll() {
-	if tg.shown = tg.names(); tg.Soft {
-		tg.shown = append(tg.shown, softColumn)
+	tg.shown = tg.names()
+	for _, c := range tg.sinkColumns() {
+		tg.shown = append(tg.shown, c.name)
 	}
 }
 
@@ -237,31 +241,31 @@ func (tg *target) createVersions(comment string) string {
 	}
 	settings := append(tg.mergeTree(), tg.settings.Settings...)
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n%s\n) ENGINE = ReplacingMergeTree(%s, %s)%s\nORDER BY (%s)\nSETTINGS %s\nCOMMENT %s",
-		tg.name, tg.body(tg.Soft), colVersion, colFlag, partition, list(tg.sortingKey()), strings.Join(settings, ", "), literal(comment))
+		tg.name, tg.body(tg.sinkColumns()...), colVersion, colFlag, partition, list(tg.sortingKey()), strings.Join(settings, ", "), literal(comment))
 }
 
 // createStage is the DDL of the staging table of a cover.
 func (tg *target) createStage(cover, comment string) string {
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (\n%s\n) ENGINE = ReplacingMergeTree(%s, %s)\nORDER BY (%s)\nSETTINGS %s\nCOMMENT %s",
-		tg.stage(cover), tg.body(false), colVersion, colFlag, list(tg.sortingKey()), strings.Join(tg.mergeTree(), ", "), literal(comment))
+		tg.stage(cover), tg.body(), colVersion, colFlag, list(tg.sortingKey()), strings.Join(tg.mergeTree(), ", "), literal(comment))
 }
 
 // createInbox is the DDL of a table for one batch: it nets what is too large for memory, and holds a chunk
 // while it is compared.
 func (tg *target) createInbox(name, comment string) string {
 	return fmt.Sprintf("CREATE TABLE %s (\n%s,\n  %s UInt64\n) ENGINE = ReplacingMergeTree(%s)\nORDER BY (%s)\nSETTINGS allow_nullable_key = 1\nCOMMENT %s",
-		quoteName(tg.database, name), tg.body(false), colOrder, colOrder, list(tg.keyNames()), literal(comment))
+		quoteName(tg.database, name), tg.body(), colOrder, colOrder, list(tg.keyNames()), literal(comment))
 }
 
 // body are the column definitions. Only key columns must have a value in a staging table or inbox: they also
 // hold rows of which nothing but the key is known.
-func (tg *target) body(soft bool) string {
+func (tg *target) body(more ...sinkColumn) string {
 	var lines []string
 	for i := range tg.columns {
 		lines = append(lines, "  "+quoteName(tg.columns[i].name)+" "+tg.columns[i].actual())
 	}
-	if soft {
-		lines = append(lines, "  "+quoteName(softColumn)+" Bool")
+	for _, c := range more {
+		lines = append(lines, "  "+quoteName(c.name)+" "+c.ddl)
 	}
 	lines = append(lines, "  "+colVersion+" UInt64", "  "+colFlag+" UInt8")
 	return strings.Join(lines, ",\n")
@@ -287,10 +291,30 @@ func mergeTreeSettings(sync bool) []string {
 }
 
 // createView is the DDL of the readers' view. FINAL keeps the highest version of each key and drops the
-// deleted ones.
+// deleted ones. The version of a row is its position.
 func (tg *target) createView(comment string) string {
-	return fmt.Sprintf("CREATE OR REPLACE VIEW %s AS SELECT %s FROM %s FINAL COMMENT %s", tg.view, list(tg.shown), tg.name, literal(comment))
+	columns := list(tg.shown)
+	if name := tg.Extra.Position; name != "" {
+		columns += ", " + colVersion + " AS " + quoteName(name)
+	}
+	return fmt.Sprintf("CREATE OR REPLACE VIEW %s AS SELECT %s FROM %s FINAL COMMENT %s", tg.view, columns, tg.name, literal(comment))
 }
+
+// sinkColumn is a column of the table of versions that the sink fills beside the shape's.
+type sinkColumn struct{ name, ddl string }
+
+// sinkColumns are those of a table that is made. No block brings the time of writing: the server fills it in.
+func (tg *target) sinkColumns() (out []sinkColumn) {
+	if tg.Soft {
+		out = append(out, sinkColumn{tg.MarkColumn(), "Bool"})
+	}
+	if name := tg.Extra.AppliedAt; name != "" {
+		out = append(out, sinkColumn{name, appliedType + " DEFAULT now64(6, 'UTC')"})
+	}
+	return out
+}
+
+const appliedType = "Nullable(DateTime64(6, 'UTC'))"
 
 // Ownership is kept in a table's comment, because it must travel with the table through backups and
 // renames: "[cdc stream=NAME from=NAME v=1]", after whatever the comment says besides. Tables of one batch
