@@ -113,13 +113,12 @@ func keysOf(key change.Row, types []change.Type) change.KeyRange {
 	if len(key) == 0 || key[0].IsNull() {
 		return change.WholeTable()
 	}
-	text := key[0].String()
-	if types[0].Kind == change.String {
-		text = key[0].Text()
-	}
-	v, next, err := parseKey(text, types[0])
-	if err != nil {
+	if _, ranges := keyForms[types[0].Kind]; !ranges {
 		return change.WholeTable()
 	}
-	return change.KeyRange{HasLo: true, Lo: change.KeyOf(v), HasHi: true, Hi: change.KeyOf(next)}
+	r := change.KeyRange{HasLo: true, Lo: change.KeyOf(key[0])}
+	if next, ok := nextKey(key[0], types[0]); ok {
+		r.Hi, r.HasHi = change.KeyOf(next), true
+	}
+	return r
 }
