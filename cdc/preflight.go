@@ -222,10 +222,17 @@ func list(s string) []string {
 // replica checks a source that is a replica itself.
 func (p *preflight) replica(ctx context.Context) error {
 	q := "SHOW SLAVE STATUS"
-	if p.server.Flavor == MySQL && p.server.AtLeast(8, 0, 22) {
+	switch {
+	case p.server.Flavor == MariaDB:
+		q = "SHOW ALL SLAVES STATUS" // the other one leaves out connections that have a name
+	case p.server.AtLeast(8, 0, 22):
 		q = "SHOW REPLICA STATUS"
 	}
 	rows, ok, err := p.ask(ctx, q)
+	if err == nil && !ok && p.server.Flavor == MariaDB { // MySQL asks for the right that grant-client is about
+		p.warn("grant-monitor", "GRANT SLAVE MONITOR ON *.* TO "+p.user,
+			"user %s may not ask whether the server is a replica that leaves changes out or does not log them: that is not checked", p.user)
+	}
 	if err != nil || !ok || len(rows) == 0 {
 		return err
 	}
@@ -254,6 +261,10 @@ func (p *preflight) replicas(ctx context.Context) error {
 		q = "SHOW REPLICAS"
 	}
 	rows, ok, err := p.ask(ctx, q)
+	if err == nil && !ok && p.server.Flavor == MariaDB && id < firstDrawnID {
+		p.warn("grant-replicas", "GRANT REPLICATION MASTER ADMIN ON *.* TO "+p.user+", or set source.server_id to auto",
+			"user %s may not list the replicas that are connected: whether one has server id %d is not checked", p.user, id)
+	}
 	if err != nil || !ok {
 		return err
 	}
@@ -264,6 +275,9 @@ func (p *preflight) replicas(ctx context.Context) error {
 	}
 	return nil
 }
+
+// firstDrawnID begins the half of the id space that ids are drawn from: one of those is not met by chance.
+const firstDrawnID = 1 << 31
 
 // minRetention is the time for which a log should be kept: a stop over a long weekend.
 const minRetention = 72 * time.Hour

@@ -7,6 +7,7 @@ import (
 	"github.com/etlsandbox/cdc/cdc"
 	"github.com/etlsandbox/cdc/cdc/binlog"
 	"github.com/etlsandbox/cdc/internal/testenv"
+	"github.com/etlsandbox/cdc/schemas/change"
 )
 
 func preflight(t *testing.T, cfg cdc.Config, f cdc.Filter) map[string]cdc.Finding {
@@ -82,7 +83,24 @@ func TestPreflightGrants(t *testing.T) {
 		found = preflight(t, newUser(t, s), inDatabase(db))
 		wantFinding(t, found, "no-table", cdc.SeverityError, "GRANT SELECT")
 
-		cfg := config(s)
+		cfg := newUser(t, s, "REPLICATION SLAVE, REPLICATION CLIENT ON *.*", "SELECT ON "+db+".*")
+		cfg.ServerID = 4711
+		found = preflight(t, cfg, inDatabase(db))
+		if s.Flavor == "mariadb" { // what cannot be looked at is said, with the line that lets it be looked at
+			wantFinding(t, found, "grant-monitor", cdc.SeverityWarning, "GRANT SLAVE MONITOR ON *.* TO 'u")
+			wantFinding(t, found, "grant-replicas", cdc.SeverityWarning, "GRANT REPLICATION MASTER ADMIN ON *.* TO 'u")
+			if err := s.Exec(t.Context(), "GRANT SLAVE MONITOR, REPLICATION MASTER ADMIN ON *.* TO '"+cfg.User+"'@'%'"); err != nil {
+				t.Fatal(err)
+			}
+			found = preflight(t, cfg, inDatabase(db))
+		}
+		for _, code := range []string{"grant-monitor", "grant-replicas"} {
+			if f, ok := found[code]; ok {
+				t.Errorf("with every right: %v", f)
+			}
+		}
+
+		cfg = config(s)
 		cfg.ServerID = open(t, config(s)).Server().ServerID
 		wantFinding(t, preflight(t, cfg, inDatabase(db)), "server-id", cdc.SeverityError, "source.server_id")
 	})
@@ -110,15 +128,25 @@ func TestPreflightServerIDInUse(t *testing.T) {
 	})
 }
 
+// replicaOf makes a server a replica of one that is not there; MariaDB's connection has a name.
+var replicaOf = map[string]string{
+	"mariadb": "CHANGE MASTER 'up' TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='u'",
+	"mysql":   "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='u'",
+}
+
 func TestPreflightSettings(t *testing.T) {
 	args := []string{
 		"--binlog-format=STATEMENT", "--binlog-row-image=MINIMAL", "--binlog-row-metadata=MINIMAL", "--sync-binlog=0",
-		"--innodb-flush-log-at-trx-commit=2", "--binlog-do-db=other", "--binlog-expire-logs-seconds=3600",
+		"--innodb-flush-log-at-trx-commit=2", "--binlog-do-db=other", "--binlog-ignore-db=ignored", "--binlog-expire-logs-seconds=3600",
+		"--replicate-do-db=some", "--replicate-wild-ignore-table=other.x%",
 	}
 	check := func(t *testing.T, s *testenv.MySQLServer) {
 		db := s.CreateDatabase(t)
-		exec(t, s, db, "CREATE TABLE t (id INT PRIMARY KEY)")
-		found := preflight(t, config(s), inDatabase(db))
+		exec(t, s, db, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE DATABASE ignored", "CREATE TABLE ignored.t (id INT PRIMARY KEY)", replicaOf[s.Flavor])
+		found := preflight(t, config(s), cdc.Filter{Table: func(id change.TableID) bool { return id.DB == db || id.DB == "ignored" }})
+		wantFinding(t, found, "binlog-ignore-db", cdc.SeverityError, "binlog-ignore-db")
+		wantFinding(t, found, "replica-updates", cdc.SeverityError, "log_replica_updates")
+		wantFinding(t, found, "replication-filter", cdc.SeverityWarning, "remove the filter")
 		wantFinding(t, found, "binlog-format", cdc.SeverityError, "SET GLOBAL binlog_format = 'ROW'")
 		wantFinding(t, found, "row-image", cdc.SeverityError, "SET GLOBAL binlog_row_image = 'FULL'")
 		wantFinding(t, found, "row-metadata", cdc.SeverityWarning, "SET GLOBAL binlog_row_metadata = 'FULL'")
@@ -130,9 +158,9 @@ func TestPreflightSettings(t *testing.T) {
 			wantFinding(t, found, "gtid-mode", cdc.SeverityWarning, "gtid_mode")
 		}
 	}
-	t.Run("mariadb", func(t *testing.T) { check(t, testenv.NewMariaDB(t, args...)) })
+	t.Run("mariadb", func(t *testing.T) { check(t, testenv.NewMariaDB(t, append(args, "--log-slave-updates=OFF")...)) })
 	t.Run("mysql", func(t *testing.T) {
-		check(t, testenv.NewMySQL(t, append(args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")...))
+		check(t, testenv.NewMySQL(t, append(args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--log-replica-updates=OFF")...))
 	})
 	t.Run("no log", func(t *testing.T) {
 		s := testenv.NewMySQL(t, "--skip-log-bin", "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")

@@ -28,7 +28,7 @@ type Source struct {
 func Open(ctx context.Context, cfg Config) (*Source, error) {
 	cfg = cfg.withDefaults()
 	if cfg.ServerID == 0 {
-		cfg.ServerID = 1<<31 | rand.Uint32()
+		cfg.ServerID = firstDrawnID | rand.Uint32()
 	}
 	connector, err := cfg.connector()
 	if err != nil {
