@@ -135,7 +135,11 @@ cdc.yaml:20:23: sinks.neptune.batch.max_rows: 0 is less than min_rows, which is 
 cdc.yaml:1:1: source.user: is required (account with the grants that cdc doctor names)
 cdc.yaml:1:1: source.password: is required (its password)
 cdc.yaml:1:1: sinks: is required: name at least one (destinations by name)`},
-		{"syntax", "source:\n  host: [a\nuser: b\n", `cdc.yaml:1:1: not YAML: did not find expected ',' or ']'`},
+		{"syntax", "source:\n  host: [a\nuser: b\n", `cdc.yaml:2:1: not YAML: did not find expected ',' or ']'`},
+		{"indentation", "version: 1\nsource:\n  host: a\n user: b\n", `cdc.yaml:4:1: not YAML: did not find expected key`},
+		{"a tab", "version: 1\nsource:\n\thost: a\n", `cdc.yaml:3:1: not YAML: found character that cannot start any token`},
+		{"no blank", "version: 1\nsource:\n  host: a\n  user b\n  port: 1\n", `cdc.yaml:4:1: not YAML: could not find expected ':'`},
+		{"a colon in a value", "name: a: b\n", `cdc.yaml:1:1: not YAML: mapping values are not allowed in this context`},
 		{"two documents", minimal + "---\na: 1\n", `cdc.yaml:12:1: not YAML: a second document begins: keep one`},
 		{"a list at the top", "- a\n", `cdc.yaml:1:1: want a section of keys (version, name, data_dir, source, topics, publish, broker, views, contracts, joiner, sinks, admin, log, telemetry, config, vault, run), got a list`},
 		{"anchors", minimal + "log: &a {level: info}\n", `cdc.yaml:12:6: log: YAML anchors and aliases are not supported: write the value out`},

@@ -174,6 +174,9 @@ func lookup(environ []string) func(string) (string, bool) {
 
 var syntaxLine = regexp.MustCompile(`^yaml: line (\d+): `)
 
+// grammarProblem matches what yaml.v3's parser says, which counts lines from 0; its scanner counts them from 1.
+var grammarProblem = regexp.MustCompile(`^(did not find expected (<|node content|'-' indicator|key$|',')|found (undefined tag handle|duplicate %|incompatible YAML))`)
+
 // syntaxProblem places an error of the YAML parser, which tells the line only in its text.
 func syntaxProblem(file string, err error) Problem {
 	text := err.Error()
@@ -183,6 +186,9 @@ func syntaxProblem(file string, err error) Problem {
 			place.Line = n
 		}
 		text = strings.TrimPrefix(text, m[0])
+		if grammarProblem.MatchString(text) {
+			place.Line++
+		}
 	}
 	return Problem{Place: place, What: "not YAML: " + strings.TrimPrefix(text, "yaml: ")}
 }
