@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,6 +50,9 @@ func (s *session) call(ctx context.Context, c wire.Call) error {
 	if err != nil {
 		return &rewrite.Error{Number: 2812, Text: fmt.Sprintf("Could not find stored procedure '%s'.", c.Name)}
 	}
+	if strings.EqualFold(name.Last(), "sp_executesql") {
+		return s.executeSQL(ctx, c.Params)
+	}
 	var args []argument
 	for _, p := range c.Params {
 		args = append(args, argument{name: strings.ToLower(p.Name), value: p.Value})
@@ -59,6 +64,11 @@ func (s *session) call(ctx context.Context, c wire.Call) error {
 func (s *session) executeSQL(ctx context.Context, params []wire.Param) error {
 	if len(params) == 0 || !params[0].Type.IsText() || params[0].Value.Null {
 		return &rewrite.Error{Number: 214, Text: "Procedure expects parameter '@statement' of type 'ntext/nchar/nvarchar'."}
+	}
+	for i, names := range [][]string{{"", "@stmt", "@statement"}, {"", "@params"}} {
+		if i < len(params) && !slices.Contains(names, strings.ToLower(params[i].Name)) {
+			return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement sp_executesql with " + params[i].Name + " in that place"}
+		}
 	}
 	text := datatype.Load(params[0].Value.Text)
 	var declared []tsql.VariableDef
@@ -74,31 +84,48 @@ func (s *session) executeSQL(ctx context.Context, params []wire.Param) error {
 	return s.runWith(ctx, text, declared, params)
 }
 
+// mostParameters of a call; the text and the declarations are two of them.
+const mostParameters = 2100
+
 // runWith runs a text with the values of its parameters, and sends those back that the client wants back.
 func (s *session) runWith(ctx context.Context, text string, declared []tsql.VariableDef, params []wire.Param) error {
-	if len(params) > 2100 {
+	if len(params)+2 > mostParameters {
 		return &rewrite.Error{Number: 8003, Text: "The incoming request has too many parameters. The server supports a maximum of 2100 parameters. Reduce the number of parameters and resend the request."}
 	}
 	if len(params) > len(declared) {
 		return &rewrite.Error{Number: 8144, Text: "Procedure or function has too many arguments specified."}
 	}
-	for i, d := range declared {
-		var given *wire.Param
-		for j := range params {
-			if strings.EqualFold(params[j].Name, d.Name) || params[j].Name == "" && j == i {
-				given = &params[j]
-			}
+	byName := make(map[string]*wire.Param, len(params))
+	for i := range params {
+		if params[i].Name != "" {
+			byName[strings.ToLower(params[i].Name)] = &params[i]
 		}
-		if given == nil {
+	}
+	var slow []tsql.VariableDef // their values are converted by PostgreSQL
+	given := map[string]rewrite.Variable{}
+	for i, d := range declared {
+		key := strings.ToLower(d.Name)
+		p := byName[key]
+		if p == nil && i < len(params) && params[i].Name == "" {
+			p = &params[i]
+		}
+		if p == nil {
 			return &rewrite.Error{Number: 8178, Text: fmt.Sprintf("The parameterized query expects the parameter '%s', which was not supplied.", d.Name)}
 		}
-		v, err := s.coerce(ctx, *given, d.Type)
-		if err != nil {
-			return err
+		if _, twice := s.variables[key]; twice {
+			return &rewrite.Error{Number: 134, Class: 15, Text: fmt.Sprintf("The variable name '%s' has already been declared. Variable names must be unique within a query batch or stored procedure.", d.Name)}
 		}
-		s.variables[strings.ToLower(d.Name)] = rewrite.Variable{Type: d.Type, Value: v}
+		v, ok := asDeclared(p, d.Type)
+		if !ok {
+			slow = append(slow, d)
+			given[key] = rewrite.Variable{Type: p.Type, Value: p.Value}
+		}
+		s.variables[key] = rewrite.Variable{Type: d.Type, Value: v}
 	}
-	if err := s.runText(ctx, text); err != nil {
+	if err := s.convert(ctx, slow, given); err != nil {
+		return err
+	}
+	if err := s.inScope(ctx, func() error { return s.runText(ctx, text) }); err != nil {
 		return err
 	}
 	for _, p := range params {
@@ -113,19 +140,72 @@ func (s *session) runWith(ctx context.Context, text string, declared []tsql.Vari
 	return nil
 }
 
-// coerce converts a parameter to the type under which it was declared.
-func (s *session) coerce(ctx context.Context, p wire.Param, to datatype.Type) (datatype.Value, error) {
-	if p.Value.Null || p.Type == to || p.Type.IsUnicode() && to.Kind == datatype.NVarChar && to.Length == datatype.Max {
-		return p.Value, nil
+// asDeclared is the value of a parameter under its declared type, where that changes nothing of it; ok is false if
+// it has to be converted.
+func asDeclared(p *wire.Param, to datatype.Type) (v datatype.Value, ok bool) {
+	from := p.Type
+	switch {
+	case from.Kind == datatype.Null, from == to, from.IsUnicode() && to.Kind == datatype.NVarChar && to.Length == datatype.Max:
+		return p.Value, true
+	case p.Value.Null:
+		return p.Value, convertible(from, to)
+	case from.IsInteger() && to.IsInteger() && to.Kind != datatype.Bit:
+		n, err := strconv.ParseInt(p.Value.Text, 10, 64)
+		return p.Value, err == nil && n >= lowest[to.Kind] && n <= highest[to.Kind]
+	case from.Kind == datatype.NVarChar && to.Kind == datatype.NVarChar:
+		return p.Value, wire.Units(p.Value.Text) <= to.Length
+	case from.Kind == datatype.VarBinary && to.Kind == datatype.VarBinary:
+		return p.Value, to.Length == datatype.Max || len(p.Value.Text)/2-1 <= to.Length
 	}
-	given := map[string]rewrite.Variable{"@v": {Type: p.Type, Value: p.Value}}
-	t := s.translator()
-	t.Variables = given
-	q, err := t.Value(ctx, &tsql.Variable{Name: "@v"}, to)
-	if err != nil {
-		return datatype.Value{}, err
+	return p.Value, false
+}
+
+// convertible reports types whose NULL is taken for one of another without a look at what the server says of it.
+func convertible(from, to datatype.Type) bool {
+	switch {
+	case from.IsNumber():
+		return to.IsNumber()
+	case from.IsText():
+		return to.IsText() || to.IsNumber() || to.IsTemporal()
 	}
-	return s.value(ctx, q)
+	return from.Kind == to.Kind
+}
+
+// lowest and highest are the limits of the integers.
+var (
+	lowest = map[datatype.Kind]int64{
+		datatype.TinyInt: 0, datatype.SmallInt: math.MinInt16, datatype.Int: math.MinInt32, datatype.BigInt: math.MinInt64,
+	}
+	highest = map[datatype.Kind]int64{
+		datatype.TinyInt: math.MaxUint8, datatype.SmallInt: math.MaxInt16, datatype.Int: math.MaxInt32, datatype.BigInt: math.MaxInt64,
+	}
+)
+
+// convertedAtOnce is how many values one query converts; PostgreSQL takes some more columns.
+const convertedAtOnce = 1000
+
+// convert converts parameters to the types under which they were declared.
+func (s *session) convert(ctx context.Context, declared []tsql.VariableDef, given map[string]rewrite.Variable) error {
+	for some := range slices.Chunk(declared, convertedAtOnce) {
+		t := s.translator()
+		t.Variables = given
+		q, err := t.Assigned(ctx, some)
+		if err != nil {
+			return err
+		}
+		var rows [][]datatype.Value
+		err = s.atomically(ctx, false, func() error {
+			rows, err = s.rows(ctx, q.SQL, q.Params)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for i, d := range some {
+			s.variables[strings.ToLower(d.Name)] = rewrite.Variable{Type: d.Type, Value: rows[0][i]}
+		}
+	}
+	return nil
 }
 
 // prepare is sp_prepare: the handle goes out, the declarations and the text come in.

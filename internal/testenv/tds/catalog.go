@@ -56,6 +56,9 @@ func (c *catalog) Table(ctx context.Context, name tsql.Name) (*rewrite.Table, er
 		ID: int32(id), Schema: first[1].Text, Name: first[2].Text, View: first[3].Text == "v", Temp: schema == "",
 		Title: title(schema, first[2].Text),
 	}
+	if isTableVariable(name) {
+		t.Variable, t.Title = true, object
+	}
 	for _, r := range rows {
 		typ, err := rewrite.ParseTypeComment(r[5].Text)
 		if err != nil {
@@ -94,6 +97,9 @@ func (s *session) resolve(name tsql.Name) (schema, object string, err error) {
 		database = name[0]
 	}
 	switch {
+	case isTableVariable(name):
+		object, err = s.tables.find(object)
+		return "", object, err
 	case strings.HasPrefix(object, "##"):
 		return "", "", &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement global temporary tables (" + object + ")"}
 	case strings.HasPrefix(object, "#"):

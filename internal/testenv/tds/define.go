@@ -84,7 +84,10 @@ func (s *session) createTable(ctx context.Context, x *tsql.CreateTable) error {
 		return &rewrite.Error{Number: 2714, Text: fmt.Sprintf("There is already an object named '%s' in the database.", x.Name.Last())}
 	}
 	sql, err := s.translator().CreateTable(ctx, x, at)
-	return s.script(ctx, sql, err)
+	if err = s.script(ctx, sql, err); err == nil && at.Temp && s.scope != nil {
+		s.scope.temporary = append(s.scope.temporary, at.Name)
+	}
+	return err
 }
 
 func (s *session) dropRelations(ctx context.Context, names []tsql.Name, exists bool, kind string) error {

@@ -54,6 +54,8 @@ func (s *session) flow(ctx context.Context, src *tsql.Source) (done bool, err er
 		return true, s.print(ctx, x)
 	case *tsql.Declare:
 		return true, s.declare(ctx, x)
+	case *tsql.DeclareTable:
+		return true, s.declareTable(ctx, x)
 	case *tsql.SetVariable:
 		return true, s.assign(ctx, x)
 	case *tsql.WaitFor:

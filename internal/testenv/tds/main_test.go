@@ -82,11 +82,20 @@ func table(t *testing.T, r runner, query string, args ...any) [][]any {
 		t.Fatalf("%s: %v", query, err)
 	}
 	defer rows.Close()
+	out, err := scanned(t, rows)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return out
+}
+
+// scanned reads all rows, as the driver gives them.
+func scanned(t *testing.T, rows *sql.Rows) (out [][]any, err error) {
+	t.Helper()
 	columns, err := rows.Columns()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out [][]any
 	for rows.Next() {
 		row := make([]any, len(columns))
 		into := make([]any, len(columns))
@@ -98,10 +107,7 @@ func table(t *testing.T, r runner, query string, args ...any) [][]any {
 		}
 		out = append(out, row)
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return out
+	return out, rows.Err()
 }
 
 // one reads a single value.

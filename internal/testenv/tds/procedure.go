@@ -47,10 +47,14 @@ func (s *session) exec(ctx context.Context, x *tsql.Exec) error {
 
 // nested runs a text with variables of its own.
 func (s *session) nested(ctx context.Context, text string) error {
-	outer := s.variables
-	s.variables = map[string]rewrite.Variable{}
-	defer func() { s.variables = outer }()
-	return s.runText(ctx, text)
+	outer, tables := s.variables, s.tables.names
+	s.variables, s.tables.names = map[string]rewrite.Variable{}, map[string]string{}
+	s.nesting++
+	defer func() {
+		s.variables, s.tables.names = outer, tables
+		s.nesting--
+	}()
+	return s.inScope(ctx, func() error { return s.runText(ctx, text) })
 }
 
 // procedure runs one of the few system procedures that the double knows.

@@ -32,11 +32,14 @@ type session struct {
 	// failed says that its last statement failed.
 	failed    bool
 	variables map[string]rewrite.Variable
+	tables    tableVariables
 	rowCount  int64
 	// handled is the error that a CATCH block handles; nil outside of one.
 	handled *rewrite.Error
-	// trying counts the TRY blocks around the statement.
-	trying int
+	// scope is that of the text that a procedure runs; nil in a batch.
+	scope *scope
+	// trying counts the TRY blocks around the statement, nesting the texts that run within texts.
+	trying, nesting int
 	// bulk is the load that the last request announced.
 	bulk *bulkTarget
 }
@@ -81,7 +84,7 @@ func newSession(c *connection) (*session, error) {
 		_ = pg.Close(c.life) // the other error is told
 		return nil, fmt.Errorf("prepare a session: %w", err)
 	}
-	return &session{c: c, pg: pg, options: defaults(), prepared: map[int]prepared{}}, nil
+	return &session{c: c, pg: pg, options: defaults(), prepared: map[int]prepared{}, tables: tableVariables{names: map[string]string{}}}, nil
 }
 
 // close ends the session; what is open is rolled back.
@@ -120,6 +123,7 @@ func (s *session) serve(ctx context.Context, p wire.Packet, body *message) error
 			return err
 		}
 	}
+	defer s.forgetTables()
 	var err error
 	switch p.Kind {
 	case wire.KindBatch:

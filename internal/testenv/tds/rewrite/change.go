@@ -69,6 +69,30 @@ func (t *Translator) Value(ctx context.Context, x tsql.Expr, to datatype.Type) (
 	return Query{SQL: "SELECT " + e.sql, Params: b.params, Reads: b.reads, Columns: []Column{{Type: to, Nullable: true}}}, err
 }
 
+// Assigned translates the assignment of given variables to declared ones of the same names, in one row.
+func (t *Translator) Assigned(ctx context.Context, declared []tsql.VariableDef) (Query, error) {
+	b := t.binder(ctx)
+	q := Query{}
+	var items []string
+	for _, d := range declared {
+		e, err := b.value(&tsql.Variable{Name: d.Name})
+		if err == nil {
+			m := assigning // nothing that takes a CAST
+			if d.Type.IsText() || e.typ.IsBinary() {
+				m = casting // cut silently
+			}
+			e, err = b.convert(e, d.Type, m)
+		}
+		if err != nil {
+			return q, err
+		}
+		items = append(items, e.sql)
+		q.Columns = append(q.Columns, Column{Type: d.Type, Nullable: true})
+	}
+	q.SQL, q.Params = "SELECT "+strings.Join(items, ", "), b.params
+	return q, nil
+}
+
 // target finds the table that a statement changes.
 func (b *binder) target(name tsql.Name) (*Table, error) {
 	if len(name) == 1 {
@@ -81,6 +105,9 @@ func (b *binder) target(name tsql.Name) (*Table, error) {
 	t, err := b.table(name)
 	if err == nil && t.View {
 		return nil, refuse("changes through a view (%s)", t.Title)
+	}
+	if err == nil && t.Variable && b.State.TranCount > 0 {
+		return nil, refuse("changes of a table variable (%s) within a transaction, whose end it would have to outlive", t.Title)
 	}
 	return t, err
 }

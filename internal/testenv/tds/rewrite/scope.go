@@ -25,7 +25,9 @@ type Table struct {
 	ID           int32
 	Schema, Name string
 	View, Temp   bool
-	Columns      []Column
+	// Variable says that it is a table variable.
+	Variable bool
+	Columns  []Column
 	// Title is its name as messages show it.
 	Title string
 }

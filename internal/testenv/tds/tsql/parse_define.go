@@ -78,6 +78,15 @@ func (p *parser) createView(alter bool) Statement {
 
 func (p *parser) createTable() Statement {
 	c := &CreateTable{Name: p.name()}
+	p.tableBody(c)
+	if p.sees("WITH") || p.sees("ON") || p.sees("TEXTIMAGE_ON") {
+		p.unexpected("the end of the statement")
+	}
+	return c
+}
+
+// tableBody parses the columns and constraints of a table.
+func (p *parser) tableBody(c *CreateTable) {
 	p.expect("(")
 	for {
 		if k, ok := p.constraint(); ok {
@@ -92,10 +101,6 @@ func (p *parser) createTable() Statement {
 		}
 	}
 	p.expect(")")
-	if p.sees("WITH") || p.sees("ON") || p.sees("TEXTIMAGE_ON") {
-		p.unexpected("the end of the statement")
-	}
-	return c
 }
 
 // columnDef parses a column with the constraints that stand beside it.

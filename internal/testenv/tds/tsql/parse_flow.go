@@ -86,6 +86,11 @@ func (p *parser) declare() Statement {
 	for {
 		v := VariableDef{Name: p.variable()}
 		_ = p.accept("AS") // may be left out
+		if len(d.Variables) == 0 && p.accept("TABLE") {
+			t := &DeclareTable{CreateTable{Name: Name{v.Name}}}
+			p.tableBody(&t.CreateTable)
+			return t
+		}
 		if p.sees("TABLE") || p.sees("CURSOR") {
 			p.unexpected("a data type of values")
 		}

@@ -287,7 +287,7 @@ func (p *parser) tablePrimary() Table {
 
 func (p *parser) tableRef() *TableRef {
 	start := p.peek()
-	t := &TableRef{Name: p.name()}
+	t := &TableRef{Name: p.tableName()}
 	if p.sees("(") {
 		p.refuse(start, "a table is expected, not a function")
 	}

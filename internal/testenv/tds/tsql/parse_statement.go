@@ -95,7 +95,7 @@ func (p *parser) dataStatement() Statement {
 
 func (p *parser) insert(with []CTE) Statement {
 	_ = p.accept("INTO") // may be left out
-	i := &Insert{With: with, Target: TableRef{Name: p.name()}}
+	i := &Insert{With: with, Target: TableRef{Name: p.tableName()}}
 	i.Target.Hints = p.hints()
 	if p.sees("(") && !p.ahead(1).is("SELECT") {
 		i.Columns = p.names()
@@ -131,7 +131,7 @@ func (p *parser) output() *Output {
 }
 
 func (p *parser) update(with []CTE) Statement {
-	u := &Update{With: with, Top: p.top(), Target: TableRef{Name: p.name()}}
+	u := &Update{With: with, Top: p.top(), Target: TableRef{Name: p.tableName()}}
 	u.Target.Hints = p.hints()
 	p.expect("SET")
 	for {
@@ -165,7 +165,7 @@ func (p *parser) assignment(column string) Assignment {
 func (p *parser) delete(with []CTE) Statement {
 	d := &Delete{With: with, Top: p.top()}
 	_ = p.accept("FROM") // may be left out
-	d.Target = TableRef{Name: p.name()}
+	d.Target = TableRef{Name: p.tableName()}
 	d.Target.Hints = p.hints()
 	d.Output = p.output()
 	if p.accept("FROM") {

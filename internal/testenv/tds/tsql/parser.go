@@ -173,6 +173,9 @@ func (p *parser) identifier() string {
 		p.unexpected("a name")
 		return ""
 	}
+	if strings.HasPrefix(t.text, "@") {
+		p.refuse(t, "a name that begins like a variable")
+	}
 	p.at++
 	return t.text
 }
@@ -191,6 +194,15 @@ func (p *parser) name() Name {
 		p.refuse(p.peek(), "a name of %d parts", len(n))
 	}
 	return n
+}
+
+// tableName takes the name of a table or, where a statement may have one, a table variable.
+func (p *parser) tableName() Name {
+	if t := p.peek(); t.kind == variableToken && !strings.HasPrefix(t.text, "@@") {
+		p.at++
+		return Name{t.text}
+	}
+	return p.name()
 }
 
 func (p *parser) variable() string {

@@ -201,6 +201,8 @@ type (
 	Return struct{}
 	// Declare declares variables.
 	Declare struct{ Variables []VariableDef }
+	// DeclareTable declares a table variable, alone.
+	DeclareTable struct{ CreateTable }
 	// SetVariable assigns; Op is "=", "+=" and so on.
 	SetVariable struct {
 		Name string
@@ -272,6 +274,7 @@ func (*RaiseError) statement()      {}
 func (*Print) statement()           {}
 func (*Return) statement()          {}
 func (*Declare) statement()         {}
+func (*DeclareTable) statement()    {}
 func (*SetVariable) statement()     {}
 func (*SetOption) statement()       {}
 func (*BeginTran) statement()       {}
