@@ -200,14 +200,14 @@ func (s *service) dryRunSink(ctx context.Context, r admin.ResyncRequest, name st
 }
 
 // reaches reports whether a resync of what is asked concerns a table or view: itself, or by a table that it
-// reads.
+// reads. What is meant for one sink alone passes the join by.
 func (s *service) reaches(asks []resyncAsk, name string) (direct, reached bool) {
 	p := s.plan(name)
 	for _, a := range asks {
 		if slices.Contains(a.ask.Tables, name) {
 			return true, true
 		}
-		if p == nil {
+		if p == nil || a.ask.Reader != "" {
 			continue
 		}
 		for _, in := range p.Inputs {

@@ -236,3 +236,43 @@ func (d *doubled) ReadQuery(ctx context.Context, q snapshot.Query, r change.KeyR
 	c.Rows = append(c.Rows, c.Rows...)
 	return c, err
 }
+
+// digesting is a world whose destination computes digests.
+type digesting struct {
+	*world
+	asked, ranges int
+}
+
+func (d *digesting) Digest(_ context.Context, _ string, _ sinks.Target, r change.KeyRange) (sum sinks.Digest, at change.Position, err error) {
+	d.asked++
+	for _, row := range in(d.dest, r) {
+		sum.Add(row)
+	}
+	return sum, change.Position{Offset: d.shown}, nil
+}
+
+func (d *digesting) Range(ctx context.Context, stream string, t sinks.Target, r change.KeyRange) ([]change.Row, change.Position, error) {
+	d.ranges++
+	return d.world.Range(ctx, stream, t, r)
+}
+
+// TestDigests: ranges whose digests are equal are not read at the destination, of the others every row is compared.
+func TestDigests(t *testing.T) {
+	d := &digesting{world: &world{source: rowsOf(10), dest: rowsOf(10), place: 7, shown: 7}}
+	cfg := Config{Target: sinks.Target{From: "v", Table: shape}, ChunkRows: 3, Attempts: 5,
+		Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+	got, err := Run(t.Context(), cfg, d, d, d)
+	if err != nil || got.counts() != [4]int{10, 0, 0, 0} || d.asked != 4 || d.ranges != 0 || got.At.Offset != 7 {
+		t.Errorf("%v at %v, error %v, %d digests and %d ranges read, want 4 and none", got.counts(), got.At, err, d.asked, d.ranges)
+	}
+	whole := (&world{source: rowsOf(10), dest: rowsOf(10)}).run(t, nil)
+	if got.Digest != whole.Digest {
+		t.Errorf("digest %s, want %s as of rows that are read", got.Digest, whole.Digest)
+	}
+	d.dest[4] = "another"
+	delete(d.dest, 5)
+	d.asked = 0
+	if got, err = Run(t.Context(), cfg, d, d, d); err != nil || got.counts() != [4]int{10, 2, 0, 0} || d.asked != 4 || d.ranges == 0 {
+		t.Errorf("%v, error %v, %d digests and %d ranges read, want two differences", got.counts(), err, d.asked, d.ranges)
+	}
+}

@@ -238,7 +238,7 @@ func (d *database) tables(t testing.TB) []string {
 func (d *database) destination() sinktest.Destination {
 	return sinktest.Destination{
 		Open: func(t testing.TB, o sinktest.Options) sinks.Sink { return d.open(t, o) },
-		Rows: d.rows, Plant: d.plant, Quarantine: d.quarantineEntries, Backup: d.backup,
+		Rows: d.rows, Plant: d.plant, Quarantine: d.quarantineEntries, Backup: d.backup, Digest: d.digest,
 		Cut: func(testing.TB) { d.proxy.Cut() },
 		Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
 			c := quoteName(column)

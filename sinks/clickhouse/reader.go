@@ -56,32 +56,41 @@ func (r *Reader) Range(ctx context.Context, stream string, t sinks.Target, rng c
 	if err != nil {
 		return nil, change.Position{}, err
 	}
+	var rows []change.Row
+	at, err := r.steady(ctx, stream, tg, func() error {
+		rows, err = r.rows(ctx, tg, where)
+		return err
+	})
+	return rows, at, err
+}
+
+// steady reads until a read stands at one place, which it returns: no batch was written meanwhile.
+func (r *Reader) steady(ctx context.Context, stream string, tg *target, read func() error) (change.Position, error) {
 	deadline := time.Now().Add(quietTimeout)
 	pause := time.NewTicker(quietPause)
 	defer pause.Stop()
 	for {
-		before, err := r.place(ctx, stream, t.From)
+		before, err := r.place(ctx, stream, tg.From)
 		if err != nil {
-			return nil, change.Position{}, err
+			return change.Position{}, err
 		}
-		rows, err := r.rows(ctx, tg, where)
-		if err != nil {
-			return nil, change.Position{}, err
+		if err := read(); err != nil {
+			return change.Position{}, err
 		}
-		after, err := r.place(ctx, stream, t.From)
+		after, err := r.place(ctx, stream, tg.From)
 		if err != nil {
-			return nil, change.Position{}, err
+			return change.Position{}, err
 		}
 		if before == after && !before.writing {
-			return rows, before.at, nil
+			return before.at, nil
 		}
 		if time.Now().After(deadline) {
-			return nil, change.Position{}, fmt.Errorf("read %s: %w", tg.view, errBusy)
+			return change.Position{}, fmt.Errorf("read %s: %w", tg.view, errBusy)
 		}
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return nil, change.Position{}, ctx.Err()
+			return change.Position{}, ctx.Err()
 		}
 	}
 }
@@ -203,16 +212,13 @@ func (r *Reader) rows(ctx context.Context, tg *target, where string) ([]change.R
 	for i := range tg.columns {
 		exprs[i] = readText(&tg.columns[i])
 	}
-	if tg.Soft {
-		where += " AND NOT " + quoteName(tg.MarkColumn())
-	}
 	text := make([]*string, len(exprs))
 	into := make([]any, len(exprs))
 	for i := range text {
 		into[i] = &text[i]
 	}
 	var out []change.Row
-	err := r.query(ctx, fmt.Sprintf("SELECT %s FROM %s FINAL WHERE %s", strings.Join(exprs, ", "), tg.name, where), func(scan func(...any) error) error {
+	err := r.query(ctx, fmt.Sprintf("SELECT %s FROM %s FINAL WHERE %s", strings.Join(exprs, ", "), tg.name, tg.shownOnly(where)), func(scan func(...any) error) error {
 		if err := scan(into...); err != nil {
 			return err
 		}
@@ -230,4 +236,12 @@ func (r *Reader) rows(ctx context.Context, tg *target, where string) ([]change.R
 		return nil, fmt.Errorf("read %s: %w", tg.view, err)
 	}
 	return out, nil
+}
+
+// shownOnly narrows a condition to the rows that count as shown.
+func (tg *target) shownOnly(where string) string {
+	if tg.Soft {
+		where += " AND NOT " + quoteName(tg.MarkColumn())
+	}
+	return where
 }

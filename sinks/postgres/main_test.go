@@ -235,7 +235,7 @@ func TestConformance(t *testing.T) {
 		d := newDatabase(t)
 		return sinktest.Destination{
 			Open: func(t testing.TB, o sinktest.Options) sinks.Sink { return d.open(t, o) },
-			Rows: d.rows, Plant: d.plant, Quarantine: d.quarantine, Cut: d.cut, Backup: d.backup,
+			Rows: d.rows, Plant: d.plant, Quarantine: d.quarantine, Cut: d.cut, Backup: d.backup, Digest: d.digest,
 			Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
 				d.run(t, d.db(t), fmt.Sprintf("ALTER TABLE public.%s ADD CHECK (%s <> %s)", ident(tg.To), ident(column), literal(text)))
 			},

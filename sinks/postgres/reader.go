@@ -135,11 +135,7 @@ func (tg *target) readRows(ctx context.Context, tx pgx.Tx, where part) ([]change
 	for i, c := range tg.columns {
 		exprs[i] = readText(c, "t")
 	}
-	cond := where.sql
-	if tg.Soft {
-		cond += " AND NOT t." + ident(tg.MarkColumn())
-	}
-	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s AS t WHERE %s", strings.Join(exprs, ", "), tg.name, cond), where.args...)
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s AS t WHERE %s", strings.Join(exprs, ", "), tg.name, tg.shownOnly(where.sql)), where.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", tg.name, err)
 	}
@@ -166,4 +162,12 @@ func (tg *target) readRows(ctx context.Context, tx pgx.Tx, where part) ([]change
 		return nil, fmt.Errorf("read %s: %w", tg.name, err)
 	}
 	return out, nil
+}
+
+// shownOnly narrows a condition to the rows that count as shown.
+func (tg *target) shownOnly(cond string) string {
+	if tg.Soft {
+		cond += " AND NOT t." + ident(tg.MarkColumn())
+	}
+	return cond
 }

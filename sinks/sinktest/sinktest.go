@@ -37,6 +37,8 @@ type Destination struct {
 	Cut func(t testing.TB)
 	// Backup returns a function that puts the destination back to what it is now.
 	Backup func(t testing.TB) (restore func())
+	// Digest, unless nil, is the digest that the destination computes of what it shows.
+	Digest func(t testing.TB, target sinks.Target) sinks.Digest
 	// Limits are what the destination's docs say that it cannot hold; the suite asserts the refusal instead.
 	Limits Limits
 }
@@ -240,11 +242,20 @@ func (b *bench) want(t testing.TB, target sinks.Target, rows ...change.Row) {
 	}
 	rows = slices.Clone(rows)
 	sortRows(target.Table, rows)
-	if slices.EqualFunc(rows, got, change.Row.Equal) {
+	if !slices.EqualFunc(rows, got, change.Row.Equal) {
+		if d := cmp.Diff(rows, got, compareRows); d != "" { // slow over many rows
+			t.Fatalf("%s (-want +got):\n%s", target.To, d)
+		}
+	}
+	if b.Digest == nil {
 		return
 	}
-	if d := cmp.Diff(rows, got, compareRows); d != "" { // slow over many rows
-		t.Fatalf("%s (-want +got):\n%s", target.To, d)
+	var digest sinks.Digest
+	for _, r := range rows {
+		digest.Add(r)
+	}
+	if d := b.Digest(t, target); d != digest {
+		t.Fatalf("%s: the destination computes the digest %+v of its rows, want %+v", target.To, d, digest)
 	}
 }
 
