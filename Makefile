@@ -16,7 +16,7 @@ export CDC_TEST_BUDGET ?= 60s
 CACHE   := $(CURDIR)/.cache
 REPORT  := $(CACHE)/servers.tsv
 # MySQL 5.7 and ClickHouse's engine come from npm; where that is missing, their tests are skipped and the last table says so.
-SERVERS := mariadb,mysql,postgres$(shell command -v npm >/dev/null && echo ,mysql57,clickhouse)
+SERVERS := mariadb,mysql,postgres,kcat$(shell command -v npm >/dev/null && echo ,mysql57,clickhouse)
 TESTENV := go run ./internal/testenv/cmd/testenv
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)

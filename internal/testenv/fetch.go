@@ -69,6 +69,8 @@ func findersOf(kind string) (address string, finders []namedFinder, err error) {
 		return clickhouseAddress, clickhouseFinders, nil
 	case KindSQLServer:
 		return sqlServerAddress, postgresFinders, nil // the double needs no more
+	case KindKcat:
+		return kcatProgram, kcatFinders, nil
 	default:
 		return "", nil, fmt.Errorf("unknown kind of server %q; there are %s", kind, strings.Join(Kinds(), ", "))
 	}

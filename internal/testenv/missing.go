@@ -17,9 +17,11 @@ const (
 	KindClickHouse = "clickhouse"
 	// KindSQLServer is a real server, or the double of package tds.
 	KindSQLServer = "sqlserver"
+	// KindKcat is no server, but a client that tests read the embedded broker with.
+	KindKcat = "kcat"
 )
 
-// Kinds lists all kinds.
+// Kinds lists all kinds of servers.
 func Kinds() []string {
 	return []string{KindMariaDB, KindMySQL, KindMySQL57, KindPostgres, KindKafka, KindClickHouse, KindSQLServer}
 }
@@ -61,6 +63,9 @@ var wayOut = map[string]string{
 	KindClickHouse: "install npm and connect the machine to its registry (nothing will be installed); " +
 		"set CDC_TEST_CLICKHOUSE_ARCHIVE to a file with libchdb.so; " +
 		"set CDC_TEST_CLICKHOUSE=http://user:password@host:8123/",
+	KindKcat: "connect the machine to a Debian mirror (nothing will be installed); " +
+		"apt-get install --no-install-recommends kcat; " +
+		"set CDC_TEST_KCAT to the program",
 	"tsql-grammars": "install Python 3 with venv and connect the machine to PyPI",
 	"dbt":           "install Python 3 with venv and connect the machine to PyPI",
 	KindSQLServer: "make PostgreSQL available, on which the double works; " +

@@ -17,6 +17,7 @@ import (
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/internal/stream/embedded"
 	"github.com/etlsandbox/cdc/internal/stream/kafka"
+	"github.com/etlsandbox/cdc/internal/testenv"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	testenv.Main(m)
 }
 
 // rowsOf makes the number of rows of a unit follow from its number, so that both sides know it.

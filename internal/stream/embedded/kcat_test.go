@@ -1,24 +1,17 @@
 package embedded_test
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/etlsandbox/cdc/internal/stream/embedded"
+	"github.com/etlsandbox/cdc/internal/testenv"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
 
-// A foreign client lists and reads the topics. CDC_TEST_KCAT names the program where it is not in PATH.
+// A foreign client lists and reads the topics.
 func TestKcat(t *testing.T) {
-	kcat := os.Getenv("CDC_TEST_KCAT")
-	if kcat == "" {
-		var err error
-		if kcat, err = exec.LookPath("kcat"); err != nil {
-			t.Skip("kcat is not installed (Debian: kcat); set CDC_TEST_KCAT to the program")
-		}
-	}
+	kcat := testenv.Kcat(t)
 	b := open(t, embedded.Config{})
 	defer func() {
 		if err := b.Close(); err != nil {
@@ -38,7 +31,7 @@ func TestKcat(t *testing.T) {
 	}
 	run := func(args ...string) string {
 		t.Helper()
-		out, err := exec.CommandContext(t.Context(), kcat, append([]string{"-b", b.Addr()}, args...)...).CombinedOutput()
+		out, err := kcat(append([]string{"-b", b.Addr()}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("kcat %v: %v\n%s", args, err, out)
 		}

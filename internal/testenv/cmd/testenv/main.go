@@ -7,7 +7,7 @@
 //	testenv sweep                   remove what killed processes left behind
 //
 // KINDS is a comma list of mariadb, mysql, mysql57, postgres, kafka, clickhouse
-// and sqlserver.
+// and sqlserver; kcat, a program that tests use, can be fetched, too.
 package main
 
 import (
