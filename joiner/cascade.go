@@ -245,7 +245,7 @@ func (b *Batch) childrenOf(c *cascade, parent change.Row, limit int) ([]change.R
 		return len(rows) < limit
 	})
 	f.b = b
-	_, err := f.find(parent, true)
+	_, err := f.find(parent, lookNew)
 	return rows, err
 }
 

@@ -77,6 +77,7 @@ func TestCompiledViews(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		e.SetMemo(w.r.Intn(3), 1+w.r.Intn(8))
 		h := &harness{world: w, e: e, src: oracle.NewSource(shapes), state: memstate.New(), folded: map[string]map[change.Key]change.Row{}}
 		for _, p := range plans {
 			h.folded[p.Name] = map[change.Key]change.Row{}

@@ -32,6 +32,8 @@ type Engine struct {
 	// watched are the foreign keys to tables that no view reads.
 	watched   map[change.TableID][]*cascade
 	childPage int
+	memoAfter int
+	memoSlots int
 	stats     Stats
 }
 
@@ -105,6 +107,9 @@ type inputState struct {
 	parent int
 	down   access // this input's rows, given the parent's row
 	up     access // the parent's rows, given this input's row
+	edges  []int  // columns that joins compare, repeated where several do
+	// selects says of each output column whether it reads this input.
+	selects []bool
 }
 
 // access is one way to find the rows of a table that match a row at the other end of a join edge.
@@ -118,7 +123,7 @@ type access struct {
 
 // New prepares an engine for the plans. Tables are matched by their id; plans must agree on a table's shape.
 func New(plans []*view.Plan) (*Engine, error) {
-	e := &Engine{byID: map[change.TableID]*table{}, byName: map[string]*viewState{}, childPage: childPage}
+	e := &Engine{byID: map[change.TableID]*table{}, byName: map[string]*viewState{}, childPage: childPage, memoAfter: memoAfter, memoSlots: memoSlots}
 	for _, p := range plans {
 		if e.byName[p.Name] != nil {
 			return nil, fmt.Errorf("prepare view %s: there are two views of this name", p.Name)
@@ -137,6 +142,11 @@ func New(plans []*view.Plan) (*Engine, error) {
 	e.finish()
 	for _, v := range e.views {
 		v.scan = e.scanGroups(v)
+		for i := range v.inputs {
+			for _, x := range v.plan.Select {
+				v.inputs[i].selects = append(v.inputs[i].selects, view.Reads(x, i))
+			}
+		}
 	}
 	return e, nil
 }
@@ -178,6 +188,7 @@ func (e *Engine) addEdges(v *viewState) {
 		exact := true
 		for _, on := range in.plan.On {
 			here, there, as = append(here, on.Column), append(there, on.ParentColumn), append(as, on.As)
+			in.edges, parent.edges = append(in.edges, on.Column), append(parent.edges, on.ParentColumn)
 			in.table.keep[on.Column], parent.table.keep[on.ParentColumn] = true, true
 			exact = exact && on.As == view.CompareSame
 		}

@@ -1,6 +1,7 @@
 package joiner
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -122,10 +123,13 @@ func (b *Batch) evaluate(v *viewState) error {
 		return err
 	}
 	w := b.walker(v)
+	// Where one input alone changes, rows of which the view reads nothing that differs are passed over.
+	// Otherwise other rows count on them: they leave the tuples that hold both to the earlier input.
+	alone := b.changedInputs(v) == 1
 	for i := range v.inputs {
 		in := &v.inputs[i]
 		for _, n := range b.tables[in.table.slot].list {
-			if !n.changed {
+			if !n.changed || alone && !in.shows(n.old, n.new) {
 				continue
 			}
 			if err := b.walkEntry(w, i, n); err != nil {
@@ -136,14 +140,28 @@ func (b *Batch) evaluate(v *viewState) error {
 	return nil
 }
 
+// changedInputs counts the view's inputs whose tables the batch touches.
+func (b *Batch) changedInputs(v *viewState) int {
+	n := 0
+	for i := range v.inputs {
+		if len(b.tables[v.inputs[i].table.slot].list) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (b *Batch) walkEntry(w *walker, i int, n *entry) error {
-	for _, new := range [2]bool{false, true} {
+	if done, err := w.update(i, n); done || err != nil {
+		return errors.Join(err, b.spillOutputsIfFull(w.v))
+	}
+	for _, l := range [2]look{lookOld, lookNew} {
 		row := n.old
-		if new {
+		if l == lookNew {
 			row = n.new
 		}
 		if row != nil {
-			if err := w.through(i, row, new); err != nil {
+			if err := w.through(i, row, l); err != nil {
 				return err
 			}
 		}
@@ -153,8 +171,8 @@ func (b *Batch) walkEntry(w *walker, i int, n *entry) error {
 			if row == nil {
 				continue
 			}
-			for _, new := range [2]bool{false, true} {
-				if err := w.extended(i, row, new); err != nil {
+			for _, l := range [2]look{lookOld, lookNew} {
+				if err := w.extended(i, row, l); err != nil {
 					return err
 				}
 			}
@@ -180,27 +198,40 @@ func (b *Batch) walker(v *viewState) *walker {
 
 // collect computes the view's row of the walker's tuple and files it under its key.
 func (b *Batch) collect(w *walker) error {
-	row, key, problem, err := b.project(w)
+	if w.look == lookBoth {
+		return b.collectUpdate(w)
+	}
+	row, key, problem, err := b.project(w, nil)
 	if err != nil {
 		return err
 	}
 	p := b.acc.at(key, b.arena.text)
 	s := &p.old
-	if w.new {
+	if w.look == lookNew {
 		s = &p.new
 	}
-	if !s.set {
-		b.acc.bytes += row.MemSize()
-	}
-	*s = side{row: row, problem: problem, set: true}
+	b.acc.fill(s, side{row: row, problem: problem, set: true})
 	return nil
 }
 
-// project computes the output row of the walker's tuple. key is valid until the next call.
-func (b *Batch) project(w *walker) (row change.Row, key []byte, problem, err error) {
+// fill gives a pair's side its row.
+func (a *accumulator) fill(s *side, with side) {
+	if !s.set {
+		a.bytes += with.row.MemSize()
+	}
+	*s = with
+}
+
+// project computes the output row of the walker's tuple. key is valid until the next call. Columns that do
+// not read the updated input are taken from same, if it is given.
+func (b *Batch) project(w *walker, same change.Row) (row change.Row, key []byte, problem, err error) {
 	plan := w.v.plan
 	row = b.arena.row(len(plan.Select))
 	for i, x := range plan.Select {
+		if same != nil && !w.v.inputs[w.updated].selects[i] {
+			row[i] = same[i]
+			continue
+		}
 		v, err := x.Eval(w.tuple)
 		if err != nil {
 			err = w.evalError("column "+plan.Output.Columns[i].Name, err)

@@ -70,6 +70,7 @@ func newHarness(seed int64) (*harness, error) {
 		return nil, fmt.Errorf("%w\n%s", err, w.describe())
 	}
 	e.SetChildPage(1 + w.r.Intn(3))
+	e.SetMemo(w.r.Intn(3), 1+w.r.Intn(8))
 	h := &harness{world: w, e: e, src: oracle.NewSource(w.shapes), state: memstate.New(), folded: map[string]map[change.Key]change.Row{}}
 	if w.r.Intn(2) == 0 {
 		h.opts.Limit = 200 + w.r.Intn(3000)

@@ -249,7 +249,7 @@ func (sc *scanner) walk(p phase) error {
 		if p.group != nil && sc.full(p, key) {
 			return false
 		}
-		if failed = w.through(input, row, true); failed == nil {
+		if failed = w.through(input, row, lookNew); failed == nil {
 			failed = sc.b.spillOutputsIfFull(sc.v)
 		}
 		return failed == nil
@@ -299,7 +299,7 @@ func (sc *scanner) full(p phase, key []byte) bool {
 }
 
 func (sc *scanner) collect(w *walker) error {
-	row, key, problem, err := sc.b.project(w)
+	row, key, problem, err := sc.b.project(w, nil)
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,11 @@ func (b *Batch) moveRows() error {
 		b.tables[t.slot] = overlay{note: o.note, clear: o.clear, notesMoved: o.notesMoved}
 	}
 	b.state, b.arena, b.mem, b.seen = under, arena{}, 0, true
+	for _, w := range b.walk {
+		if w != nil {
+			w.forget()
+		}
+	}
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 type walker struct {
 	b     *Batch
 	v     *viewState
-	new   bool
+	look  look
 	tuple view.Tuple
 	bound []bool // inputs bound by the climb
 	// term is the input that the walk began at; rows changed by the batch are skipped at inputs before
@@ -28,6 +28,10 @@ type walker struct {
 	owns   []*finder // rows of a left-joined input by their own join key
 	emit   func() error
 	err    error
+	// updated and row are the input and the new row of an update that is walked once (lookBoth); the tuple
+	// holds the old one.
+	updated int
+	row     change.Row
 }
 
 func newWalker(v *viewState) *walker {
@@ -51,7 +55,7 @@ func newWalker(v *viewState) *walker {
 
 // use makes the walker read through the batch; nil lets go of one.
 func (w *walker) use(b *Batch) {
-	w.b, w.emit, w.err = b, nil, nil
+	w.b, w.emit, w.err, w.row = b, nil, nil, nil
 	for _, fs := range [][]*finder{w.downs, w.ups, w.nulls, w.owns} {
 		for _, f := range fs {
 			if f != nil {
@@ -59,12 +63,24 @@ func (w *walker) use(b *Batch) {
 			}
 		}
 	}
+	w.forget()
 	clear(w.tuple)
 }
 
+// forget drops what the walker's lookups remember of the state.
+func (w *walker) forget() {
+	for _, fs := range [][]*finder{w.downs, w.ups, w.nulls, w.owns} {
+		for _, f := range fs {
+			if f != nil {
+				f.memo.forget()
+			}
+		}
+	}
+}
+
 // through enumerates the tuples that hold row at input i.
-func (w *walker) through(i int, row change.Row, new bool) error {
-	w.term, w.nullAt, w.new, w.err = i, -1, new, nil
+func (w *walker) through(i int, row change.Row, l look) error {
+	w.term, w.nullAt, w.look, w.err = i, -1, l, nil
 	w.bind(i, row)
 	w.unbind(i)
 	return w.err
@@ -72,14 +88,14 @@ func (w *walker) through(i int, row change.Row, new bool) error {
 
 // extended enumerates the tuples that are null-extended at the left-joined input i although row is, or
 // was, a row of it: those of the parents that have row's join key.
-func (w *walker) extended(i int, row change.Row, new bool) error {
+func (w *walker) extended(i int, row change.Row, l look) error {
 	in := &w.v.inputs[i]
-	w.term, w.nullAt, w.new, w.err = i, i, new, nil
+	w.term, w.nullAt, w.look, w.err = i, i, l, nil
 	if in.plan.OnFilter == nil && !w.unmatched(i, row) {
 		return w.err // each of these parents has a match
 	}
 	w.tuple[i] = nil
-	if _, err := w.nulls[i].find(row, new); err != nil {
+	if _, err := w.nulls[i].find(row, l); err != nil {
 		return err
 	}
 	return w.err
@@ -87,7 +103,7 @@ func (w *walker) extended(i int, row change.Row, new bool) error {
 
 // unmatched reports whether input i has no row with the join key of the given one.
 func (w *walker) unmatched(i int, row change.Row) bool {
-	none, err := w.owns[i].find(row, w.new)
+	none, err := w.owns[i].find(row, w.look)
 	if err != nil {
 		w.err = err
 	}
@@ -105,7 +121,7 @@ func (w *walker) bind(i int, row change.Row) bool {
 		w.step(0)
 		return w.err == nil
 	}
-	if _, err := w.ups[i].find(row, w.new); err != nil {
+	if _, err := w.ups[i].find(row, w.look); err != nil {
 		w.fail(err)
 	}
 	return w.err == nil
@@ -140,7 +156,7 @@ func (w *walker) step(k int) {
 	}
 	w.found[k] = false
 	if w.tuple[in.parent] != nil {
-		if _, err := w.downs[k].find(w.tuple[in.parent], w.new); err != nil {
+		if _, err := w.downs[k].find(w.tuple[in.parent], w.look); err != nil {
 			w.fail(err)
 			return
 		}
@@ -174,6 +190,10 @@ func (w *walker) holds(cond view.Expr) bool {
 		return true
 	}
 	ok, err := view.Holds(cond, w.tuple)
+	if w.look == lookBoth && !w.holdsAfter(cond, ok, err) {
+		w.fail(errChanging)
+		return false
+	}
 	if err != nil {
 		w.fail(w.evalError("condition "+cond.String(), err))
 		return false

@@ -94,3 +94,10 @@ func inputsOf(n node) []int {
 	slices.Sort(out)
 	return out
 }
+
+// Reads reports whether the expression reads a column of the input. Of an expression that was not compiled
+// here it is true.
+func Reads(e Expr, input int) bool {
+	n, ok := e.(node)
+	return !ok || slices.Contains(inputsOf(n), input)
+}
