@@ -48,7 +48,7 @@ func (s *spelled) Prepare(ctx context.Context, stream string, targets []Target) 
 	for i, t := range targets {
 		var err error
 		if t.Table, err = s.shape(t.Table); err != nil {
-			return err
+			return OfTarget(t.From, err)
 		}
 		spelt[i] = t
 	}
@@ -62,7 +62,7 @@ func (s *spelled) Apply(ctx context.Context, b *change.Batch) error {
 	for i, t := range b.Tables {
 		var err error
 		if next.Tables[i], err = s.shape(t); err != nil {
-			return err
+			return OfTarget(t.ID.String(), err)
 		}
 	}
 	if b.Open != nil {

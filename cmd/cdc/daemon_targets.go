@@ -34,7 +34,7 @@ func (s *service) deliveries(name string, c *config.Sink) ([]delivered, error) {
 		list = append(list, delivered{stream: s.viewStream(), targets: views})
 	}
 	if !slices.ContainsFunc(c.Deliver, func(d config.Deliver) bool { return d.From.View == "" }) {
-		return list, nil
+		return list, distinct(name, c, views)
 	}
 	gone := s.track.PausedTables()
 	raw := delivered{stream: stream, follow: func(t *change.Table) (sinks.Target, bool) { return tableTarget(c, t) }}
@@ -44,7 +44,7 @@ func (s *service) deliveries(name string, c *config.Sink) ([]delivered, error) {
 			raw.targets = append(raw.targets, target)
 		}
 	}
-	if err := distinct(name, append(slices.Clone(views), raw.targets...)); err != nil {
+	if err := distinct(name, c, append(slices.Clone(views), raw.targets...)); err != nil {
 		return nil, err
 	}
 	return append(list, raw), nil
@@ -81,13 +81,16 @@ func tableTarget(c *config.Sink, t *change.Table) (sinks.Target, bool) {
 	return sinks.Target{}, false
 }
 
+// target is what a sink makes of a view or table: its names as the sink spells them, but for the columns of Table,
+// which are the source's (see spelled).
 func target(c *config.Sink, d config.Deliver, t *change.Table) sinks.Target {
 	to := d.To
 	if to == "" {
-		to = t.ID.Name
+		to = spelling(c).Spell(t.ID.Name)
 	}
 	return sinks.Target{From: t.ID.String(), Table: t, To: to, Schema: d.Schema, Identity: d.Identity, Changes: schemaChanges(c.SchemaChanges),
-		Soft: d.Delete == "soft", Adopt: c.Adopt, Progressive: c.Heal == "progressive"}
+		Soft: d.Delete == "soft", SoftColumn: spelling(c).Spell(sinks.Target{}.MarkColumn()), Extra: extraColumns(c),
+		Adopt: c.Adopt, Progressive: c.Heal == "progressive"}
 }
 
 func schemaChanges(word string) sinks.SchemaChanges {
@@ -98,20 +101,6 @@ func schemaChanges(word string) sinks.SchemaChanges {
 		return sinks.Off
 	}
 	return sinks.Expand
-}
-
-// distinct refuses two sources of one destination table.
-func distinct(name string, targets []sinks.Target) error {
-	from := map[string]string{}
-	for _, t := range targets {
-		to := t.Schema + "." + t.To
-		if other, taken := from[to]; taken {
-			return &pipeline.StopError{What: fmt.Sprintf("sinks.%s delivers %s and %s to one table, %s", name, other, t.From, strings.TrimPrefix(to, ".")),
-				Hint: "deliver them by entries of their own, each with another schema"}
-		}
-		from[to] = t.From
-	}
-	return nil
 }
 
 // reads reports whether a view or a destination reads a table.

@@ -107,6 +107,12 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what com
 			return out, admin.Invalid(err.Error(), "write A..B with values of the first key column")
 		}
 	}
+	cfg := s.settings().Sinks[name]
+	c.Shape = c.Target.Table
+	var err error
+	if c.Target, err = spelled(&cfg, c.Target); err != nil {
+		return out, err
+	}
 	c.Progress = func(rows, suspect int) {
 		progress(admin.VerifyProgress{Sink: name, View: t.From, Rows: uint64(rows), Suspect: uint64(suspect)})
 	}
@@ -116,7 +122,7 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what com
 		defer cancel()
 	}
 	var res verify.Result
-	err := s.whileItFlows(ctx, what, func(ctx context.Context) (err error) {
+	err = s.whileItFlows(ctx, what, func(ctx context.Context) (err error) {
 		if err := s.awaitDefinitions(ctx, what); err != nil {
 			return fmt.Errorf("verify view %s at sink %s, which does not show it as it is defined now: %w", t.From, name, err)
 		}
@@ -131,7 +137,7 @@ func (s *service) verifyOne(ctx context.Context, r admin.VerifyRequest, what com
 	out.Rows, out.Different, out.Unsettled, out.Quarantined = uint64(res.Rows), uint64(res.Different), uint64(res.Unsettled), uint64(res.Quarantined)
 	out.Digest, out.Position, out.Seconds = res.Digest, res.At.String(), time.Since(began).Seconds()
 	out.Seq = uint64(s.track.SinkIn(name, what.stream).Mark.Seq)
-	for _, c := range c.Target.Table.Columns {
+	for _, c := range c.Shape.Columns {
 		out.Columns = append(out.Columns, c.Name)
 	}
 	for _, d := range res.Differences {

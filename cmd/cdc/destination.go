@@ -113,7 +113,11 @@ func openSink(name string, c *config.Sink, told telling) (sinks.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.sink(name, c, told)
+	s, err := d.sink(name, c, told)
+	if err != nil {
+		return nil, err
+	}
+	return sinks.Spelled(s, spelling(c)), nil
 }
 
 func openReader(name string, c *config.Sink) (destinationReader, error) {
@@ -161,10 +165,14 @@ func tableSettings(c *config.Sink) map[string]clickhouse.TableSettings {
 	for _, d := range c.Deliver {
 		to := d.To
 		if to == "" {
-			to = d.From.View
+			to = spelling(c).Spell(d.From.View)
 		}
 		if to != "" && (len(d.OrderBy) > 0 || d.PartitionBy != "") {
-			settings[to] = clickhouse.TableSettings{OrderBy: d.OrderBy, PartitionBy: d.PartitionBy}
+			order := make([]string, len(d.OrderBy))
+			for i, column := range d.OrderBy {
+				order[i] = spelling(c).Spell(column)
+			}
+			settings[to] = clickhouse.TableSettings{OrderBy: order, PartitionBy: d.PartitionBy}
 		}
 	}
 	return settings

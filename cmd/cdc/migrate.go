@@ -125,7 +125,11 @@ type migrated struct {
 func (t migrated) plan(ctx context.Context) ([]string, error) {
 	var all []string
 	for _, d := range t.deliveries {
-		texts, err := t.driver.plan(ctx, t.name, &t.cfg, d.stream, d.targets)
+		targets, err := allSpelled(&t.cfg, d.targets)
+		if err != nil {
+			return nil, err
+		}
+		texts, err := t.driver.plan(ctx, t.name, &t.cfg, d.stream, targets)
 		if err != nil {
 			return nil, err
 		}
@@ -256,7 +260,7 @@ func (a *app) deliveriesOf(ctx context.Context, c *config.Config, names []string
 				raw.targets = append(raw.targets, target)
 			}
 		}
-		if err := distinct(name, append(slices.Clone(views), raw.targets...)); err != nil {
+		if err := distinct(name, &s, append(slices.Clone(views), raw.targets...)); err != nil {
 			return nil, err
 		}
 		all := []delivered{{stream: (&service{cfg: c}).viewStream(), targets: views}, raw}

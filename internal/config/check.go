@@ -161,8 +161,8 @@ func (d *decoder) checkDeliver(path, kind string, del *Deliver) {
 	}
 }
 
-// bookkeeping reports whether a table of that name at a destination is one of our own.
-func bookkeeping(table string) bool {
+// Bookkeeping reports whether a table of that name at a destination is one of our own.
+func Bookkeeping(table string) bool {
 	table = strings.ToLower(table)
 	return table == "cdc_progress" || table == "cdc_quarantine" || table == "cdc_migrations" || strings.HasPrefix(table, "cdc_stage_")
 }
@@ -198,7 +198,7 @@ func (d *decoder) checkSink(path string, s *Sink) {
 		if schema != "" {
 			where = schema + "." + table
 		}
-		if bookkeeping(table) {
+		if Bookkeeping(table) {
 			d.failAt(p, "writes to %s, a name that is kept for the bookkeeping at the destination: give it another one with to", where)
 		}
 		same := where

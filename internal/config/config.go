@@ -162,8 +162,8 @@ type Sink struct {
 	Password      Secret    `key:"password" doc:"its password; may be left out where the server asks for none"`
 	TLS           TLS       `key:"tls" doc:"encryption of the connection"`
 	Deliver       []Deliver `key:"deliver" doc:"what to deliver, and where to" need:"yes"`
-	Names         string    `key:"names" doc:"how names of tables and columns are spelt" enum:"keep|snake_case|lower"`
-	ExtraColumns  []string  `key:"extra_columns" doc:"columns added to every table" enum:"position|applied_at"`
+	Names         string    `key:"names" doc:"how names of tables and columns are spelt that come from the source: as there; CustomerName as customer_name; as customername" enum:"keep|snake_case|lower"`
+	ExtraColumns  []string  `key:"extra_columns" doc:"columns added to every table: _cdc_position, the seq of the unit that wrote the row; _cdc_applied_at, the destination's time of writing it, in UTC" enum:"position|applied_at"`
 	SchemaChanges string    `key:"schema_changes" doc:"tables are widened; only checked; or left alone" enum:"expand|strict|off"`
 	OnPoison      string    `key:"on_poison" doc:"a row the destination refuses: it keeps what it had, loses it, or the sink stops" enum:"keep|delete|stop"`
 	Heal          string    `key:"heal" doc:"repaired content becomes visible in one step, or as it comes" enum:"atomic|progressive"`

@@ -174,9 +174,9 @@ cdc.yaml:19:20: topics.oversize: comes with a later version: remove the key`},
 			`cdc.yaml:11:15: sinks.neptune.deliver[0]: writes to public.cdc_progress, a name that is kept for the bookkeeping at the destination: give it another one with to`},
 		{"names that differ in case", strings.Replace(strings.Replace(minimal, "postgres", "sqlserver", 1), "view/Flat}", "view/Flat}, {from: view/FLAT}", 1),
 			`cdc.yaml:11:34: sinks.neptune.deliver[1]: writes to dbo.FLAT, as sinks.neptune.deliver[0] does: give one of them another name`},
-		{"later keys of a sink", minimal + "    schema_changes: strict\n    names: lower\n    extra_columns: [position]\n",
-			`cdc.yaml:13:12: sinks.neptune.names: comes with a later version: remove the key
-cdc.yaml:14:20: sinks.neptune.extra_columns: comes with a later version: remove the key`},
+		{"names and extra columns", minimal + "    names: lower\n    extra_columns: [position]\n", ""},
+		{"extra columns that nobody knows", minimal + "    extra_columns: [position, applied]\n",
+			`cdc.yaml:12:31: sinks.neptune.extra_columns[1]: "applied" is not possible: did you mean "applied_at"? allowed: position, applied_at`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

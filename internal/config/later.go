@@ -21,14 +21,8 @@ var notYet = [...]string{
 	"run.standby",
 }
 
-// notYetSink is the same for the keys of every sink.
-var notYetSink = [...]string{"names", "extra_columns"}
-
-// isLater reports whether a key of the reference, such as sinks.NAME.names, has no effect yet.
+// isLater reports whether a key of the reference, such as views.on_change, has no effect yet.
 func isLater(path string) bool {
-	if key, ok := strings.CutPrefix(path, "sinks.NAME."); ok {
-		return slices.Contains(notYetSink[:], key)
-	}
 	return slices.Contains(notYet[:], path) || strings.HasPrefix(path, "publish[].")
 }
 
@@ -50,20 +44,5 @@ func (d *decoder) checkLater(c *Config) {
 	}
 	if len(c.Run.Stages) < 4 && !slices.Equal(c.Run.Stages, defaults.Run.Stages) {
 		d.failAt("run.stages", "stages in processes of their own come with a later version: remove the key")
-	}
-	for _, name := range sortedKeys(reflect.ValueOf(c.Sinks)) {
-		s := c.Sinks[name]
-		d.checkLaterSink("sinks."+name, &s)
-	}
-}
-
-func (d *decoder) checkLaterSink(path string, s *Sink) {
-	defaults := defaultSink()
-	for _, key := range notYetSink {
-		got, _ := find(reflect.ValueOf(s).Elem(), key)
-		want, _ := find(reflect.ValueOf(defaults), key)
-		if !same(got, want) {
-			d.failAt(path+"."+key, "comes with a later version: remove the key")
-		}
 	}
 }

@@ -51,6 +51,8 @@ type Config struct {
 	Stream string
 	Target sinks.Target
 	SQL    string // what the source is asked
+	// Shape, unless nil, is that of the source's answer, where the destination's columns have other names.
+	Shape *change.Table
 	// Base, unless nil, is the table whose first primary key column is the view's first key column.
 	Base *change.Table
 	// Keys restricts the comparison; the zero range is everything.
@@ -111,7 +113,10 @@ func Run(ctx context.Context, cfg Config, src Source, dst Destination, places Pl
 	if cfg.ChunkRows == 0 {
 		cfg.ChunkRows = 20000
 	}
-	c := &comparison{cfg: cfg, src: src, dst: dst, places: places, query: snapshot.Query{SQL: cfg.SQL, Shape: cfg.Target.Table, Base: cfg.Base}, sum: sha256.New()}
+	if cfg.Shape == nil {
+		cfg.Shape = cfg.Target.Table
+	}
+	c := &comparison{cfg: cfg, src: src, dst: dst, places: places, query: snapshot.Query{SQL: cfg.SQL, Shape: cfg.Shape, Base: cfg.Base}, sum: sha256.New()}
 	var err error
 	if c.held, err = dst.Quarantined(ctx, cfg.Stream, cfg.Target.From); err != nil {
 		return c.out, err
