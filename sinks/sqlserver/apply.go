@@ -76,7 +76,10 @@ func (s *Sink) carefully(ctx context.Context, a *apply) error {
 // run applies the batch in one transaction and, once it is committed, takes its result over.
 func (a *apply) run(ctx context.Context) error {
 	a.inboxes = map[*target]*inbox{}
-	err := a.attempt(ctx)
+	done, err := a.small(ctx)
+	if !done && err == nil {
+		err = a.attempt(ctx)
+	}
 	if err == nil {
 		a.committed()
 		return nil
@@ -216,7 +219,7 @@ func (a *apply) fill(ctx context.Context) error {
 	fold, n := sinks.NewFold(), 0
 	for ev, err := range a.b.Events(ctx) {
 		if err != nil {
-			return &sinks.RetryError{Reason: "read", Err: fmt.Errorf("read the batch: %w", err)}
+			return unreadable(err)
 		}
 		n++
 		table := ev.Table.ID.String()
@@ -237,9 +240,17 @@ func (a *apply) fill(ctx context.Context) error {
 		}
 	}
 	if n != a.b.Rows {
-		return &sinks.RetryError{Reason: "read", Err: fmt.Errorf("the batch announces %d events and holds %d", a.b.Rows, n)}
+		return a.incomplete(n)
 	}
 	return a.drain(ctx, fold)
+}
+
+func unreadable(err error) error {
+	return &sinks.RetryError{Reason: "read", Err: fmt.Errorf("read the batch: %w", err)}
+}
+
+func (a *apply) incomplete(n int) error {
+	return &sinks.RetryError{Reason: "read", Err: fmt.Errorf("the batch announces %d events and holds %d", a.b.Rows, n)}
 }
 
 // follow takes over the shape of rows that hold a column which the target does not know: the stream's tail
@@ -291,7 +302,7 @@ func (a *apply) place(tg *target) place {
 	if a.step.Route(tg.From) == sinks.ToStaging {
 		return tg.staging()
 	}
-	return tg.visible()
+	return tg.visible(a.b.To)
 }
 
 // settle leaves one row per key in an inbox that was filled in several runs: the last wins. It also clears

@@ -304,3 +304,29 @@ func BenchmarkApply(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSmall measures updates of few rows both ways, which says up to how many one message is worth it.
+func BenchmarkSmall(b *testing.B) {
+	h := newBench(b, newDatabase(b))
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, size := range []int{1, 10, 50, 100, smallRows} {
+		for _, way := range []struct {
+			name  string
+			small int
+		}{{"message", smallRows}, {"bulk", 0}} {
+			b.Run(fmt.Sprintf("%s/%d", way.name, size), func(b *testing.B) {
+				b.ReportAllocs()
+				h.sink.small = way.small
+				before := cpu(b)
+				for b.Loop() {
+					h.apply(change.Changes, nil, size, func(int) change.Event {
+						n := rng.Int64N(benchRows)
+						return change.Event{Op: change.Update, Before: flatRow(n, 0), After: flatRow(n, rng.Int64())}
+					})
+				}
+				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+				b.ReportMetric(float64(cpu(b)-before)/float64(b.N)/1e6, "cpu-ms/batch")
+			})
+		}
+	}
+}

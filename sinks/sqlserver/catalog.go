@@ -18,6 +18,14 @@ type relation struct {
 	uniques []unique
 }
 
+func (r *relation) names() []string {
+	names := make([]string, len(r.columns))
+	for i, c := range r.columns {
+		names[i] = c.name
+	}
+	return names
+}
+
 // attribute is a column of an existing table.
 type attribute struct {
 	name      string

@@ -85,7 +85,7 @@ func (a *apply) removeCandidates(ctx context.Context, in *inbox, p place, within
 	tg := in.tg
 	where := within.sql + " AND " + p.unmatched(tg.inbox, everyRow)
 	if p.soft {
-		where += " AND t." + ident(softColumn) + " = 0"
+		where += " AND t." + ident(p.tg.MarkColumn()) + " = 0"
 	}
 	text := candidatesSQL.with("table", p.name, "keys", tg.list(tg.key, "t."), "where", where)
 	args := append([]any{sql.Named("most", int64(candidatesPage))}, within.args...)
@@ -141,7 +141,7 @@ func (a *apply) note(ctx context.Context, tg *target) error {
 
 // sweep deletes the rows whose keys a cover without key order has not seen.
 func (a *apply) sweep(ctx context.Context, tg *target) error {
-	p := tg.visible()
+	p := tg.visible(a.b.To)
 	if _, err := a.s.exec(ctx, "sweep", p.removeWhere(p.unmatched(tg.stage, everyRow))); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (a *apply) sweep(ctx context.Context, tg *target) error {
 // show makes the visible table equal to the staging table by the net difference: rows that are right are
 // not touched.
 func (a *apply) show(ctx context.Context, tg *target) error {
-	p := tg.visible()
+	p := tg.visible(a.b.To)
 	gone := p.unmatched(tg.stage, everyRow)
 	if tg.quarantined {
 		if err := a.keepQuarantined(ctx, tg, a.step.Begun(tg.From)); err != nil {

@@ -2,6 +2,7 @@ package sqlserver
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,45 +50,57 @@ func TestServersErrors(t *testing.T) {
 	s := d.open(t, sinktest.Options{Reader: "n"})
 	w, tg := &writer{}, simpleTarget()
 	w.shown(t, s, tg)
-	id := 0
+	first := 0
 	want := map[string]string{}
-	for _, c := range []struct {
+	faults := []struct {
 		name   string
 		match  func(tds.Step) bool
 		fault  tds.Fault
 		reason string
 		alarm  bool
+		// small and large say which way batches take that the step is on.
+		small, large bool
 	}{
-		{"deadlock at the Mark", holds("[cdc_progress]"), tds.Fault{Error: 1205}, "deadlock", false},
-		{"deadlock at the load", ofKind(tds.KindBulk), tds.Fault{Error: 1205}, "deadlock", false},
-		{"deadlock at the insertion", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Error: 1205}, "deadlock", false},
-		{"lock timeout", holds("UPDATE t"), tds.Fault{Error: 1222}, "lock_timeout", false},
-		{"the log is full", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Error: 9002}, "disk_full", true},
-		{"the log is full at commit", ofKind(tds.KindCommit), tds.Fault{Error: 9002}, "disk_full", true},
-		{"read only", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Error: 3906}, "read_only", true},
-		{"the connection is lost before the load", ofKind(tds.KindBulk), tds.Fault{Before: true}, "connection", false},
-		{"the connection is lost behind the load", ofKind(tds.KindBulk), tds.Fault{After: true}, "connection", false},
-		{"the connection is lost before the commit", ofKind(tds.KindCommit), tds.Fault{Before: true}, "connection", false},
-	} {
-		id++
-		before := d.texts(t, tg)
-		batch := w.one(tg.Table, id, c.name[:3])
-		met := d.intercept(t, c.match, c.fault)
-		err := s.Apply(t.Context(), batch)
-		if !met() {
-			t.Fatalf("%s: no such step", c.name)
-		}
-		var retry *sinks.RetryError
-		if !errors.As(err, &retry) || retry.Reason != c.reason || retry.Alarm != c.alarm {
-			t.Errorf("%s: %v, want a retry for %s", c.name, err, c.reason)
-		}
-		if d := cmp.Diff(before, d.texts(t, tg)); d != "" {
-			t.Errorf("%s left something behind:\n%s", c.name, d)
-		}
-		mustApply(t, s, batch)
-		want[change.IntValue(int64(id)).String()] = c.name[:3]
-		if d := cmp.Diff(want, d.texts(t, tg)); d != "" {
-			t.Errorf("%s, tried again:\n%s", c.name, d)
+		{"deadlock at the Mark", holds("[cdc_progress]"), tds.Fault{Error: 1205}, "deadlock", false, true, true},
+		{"no memory for the rows", holds("INSERT INTO @rows"), tds.Fault{Error: 701}, "memory", true, true, false},
+		{"deadlock at the load", ofKind(tds.KindBulk), tds.Fault{Error: 1205}, "deadlock", false, false, true},
+		{"deadlock at the insertion", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Error: 1205}, "deadlock", false, true, true},
+		{"lock timeout", holds("UPDATE t"), tds.Fault{Error: 1222}, "lock_timeout", false, true, true},
+		{"the log is full", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Error: 9002}, "disk_full", true, true, true},
+		{"the log is full at commit", ofKind(tds.KindCommit), tds.Fault{Error: 9002}, "disk_full", true, true, true},
+		{"read only", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Error: 3906}, "read_only", true, true, true},
+		{"the connection is lost before the load", ofKind(tds.KindBulk), tds.Fault{Before: true}, "connection", false, false, true},
+		{"the connection is lost behind the load", ofKind(tds.KindBulk), tds.Fault{After: true}, "connection", false, false, true},
+		{"the connection is lost before the insertion", holds("INSERT INTO [dbo].[Simples]"), tds.Fault{Before: true}, "connection", false, true, true},
+		{"the connection is lost before the commit", ofKind(tds.KindCommit), tds.Fault{Before: true}, "connection", false, true, true},
+	}
+	for _, rows := range []int{1, smallRows + 1} {
+		for _, c := range faults {
+			if rows == 1 && !c.small || rows > 1 && !c.large {
+				continue
+			}
+			before := d.texts(t, tg)
+			batch := w.inserts(tg.Table, first, rows, func(int) string { return c.name[:3] })
+			met := d.intercept(t, c.match, c.fault)
+			err := s.Apply(t.Context(), batch)
+			if !met() {
+				t.Fatalf("%d rows, %s: no such step", rows, c.name)
+			}
+			var retry *sinks.RetryError
+			if !errors.As(err, &retry) || retry.Reason != c.reason || retry.Alarm != c.alarm {
+				t.Errorf("%d rows, %s: %v, want a retry for %s", rows, c.name, err, c.reason)
+			}
+			if d := cmp.Diff(before, d.texts(t, tg)); d != "" {
+				t.Errorf("%d rows, %s left something behind:\n%s", rows, c.name, d)
+			}
+			mustApply(t, s, batch)
+			for i := range rows {
+				want[fmt.Sprint(first+i)] = c.name[:3]
+			}
+			first += rows
+			if d := cmp.Diff(want, d.texts(t, tg)); d != "" {
+				t.Errorf("%d rows, %s, tried again:\n%s", rows, c.name, d)
+			}
 		}
 	}
 }
@@ -99,14 +112,18 @@ func TestOutcomeUnknown(t *testing.T) {
 	s := d.open(t, sinktest.Options{Reader: "n", Observer: sinks.Observer{Applied: func(_ string, _ change.Op, n int) { applied += n }}})
 	w, tg := &writer{}, simpleTarget()
 	w.shown(t, s, tg)
-	batch := w.one(tg.Table, 1, "once")
-	met := d.intercept(t, ofKind(tds.KindCommit), tds.Fault{After: true})
-	if err := s.Apply(t.Context(), batch); err != nil || !met() {
-		t.Fatalf("the batch is there, and Apply says %v (met: %t)", err, met())
-	}
-	mustApply(t, s, batch) // again: it was applied before
-	if d := cmp.Diff(map[string]string{"1": "once"}, d.texts(t, tg)); d != "" || applied != 1 {
-		t.Errorf("told of %d events:\n%s", applied, d)
+	for _, rows := range []int{1, smallRows + 1} {
+		batch := w.inserts(tg.Table, 1, rows, func(int) string { return fmt.Sprintf("once, %d", rows) })
+		met := d.intercept(t, ofKind(tds.KindCommit), tds.Fault{After: true})
+		applied = 0
+		if err := s.Apply(t.Context(), batch); err != nil || !met() {
+			t.Fatalf("%d rows: the batch is there, and Apply says %v (met: %t)", rows, err, met())
+		}
+		mustApply(t, s, batch) // again: it was applied before
+		texts := d.texts(t, tg)
+		if len(texts) != rows || texts["1"] != fmt.Sprintf("once, %d", rows) || applied != rows {
+			t.Errorf("%d rows: told of %d events: %v", rows, applied, texts)
+		}
 	}
 	if m, err := s.Applied(t.Context(), "s"); err != nil || m != w.mark {
 		t.Errorf("applied %s (error %v), want %s", m, err, w.mark)

@@ -167,6 +167,19 @@ func shape(t testing.TB, tg sinks.Target) *target {
 	return out
 }
 
+// extraList are the extra columns in a list of columns, NULL where the target has none.
+func extraList(e sinks.Extra) string {
+	list := ""
+	for i, name := range []string{e.Position, e.AppliedAt} {
+		if name != "" {
+			list += ", t." + ident(name)
+		} else {
+			list += ", CAST(NULL AS " + [...]string{"bigint", "datetime2(6)"}[i] + ")"
+		}
+	}
+	return list
+}
+
 func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 	t.Helper()
 	tg := shape(t, target)
@@ -185,10 +198,13 @@ func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 		}
 		deleted, version := int64(0), []byte(nil)
 		if target.Soft {
-			list += ", CAST(t." + ident(softColumn) + " AS int)"
+			list += ", CAST(t." + ident(tg.MarkColumn()) + " AS int)"
 		} else {
 			list += ", 0"
 		}
+		var position sql.NullInt64
+		var at sql.NullTime
+		list += extraList(target.Extra)
 		if list += ", 0x00"; d.server.Double == nil {
 			if list, err = d.versioned(ctx, s, tg, rel, list); err != nil {
 				return err
@@ -200,7 +216,7 @@ func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 			dest[i] = &got[i]
 		}
 		return s.each(ctx, readRowsSQL.with("table", tg.name, "columns", list, "where", everyRow), nil, func() error {
-			r := sinktest.Row{Deleted: deleted == 1, Version: fmt.Sprintf("%x", version)}
+			r := sinktest.Row{Deleted: deleted == 1, Version: fmt.Sprintf("%x", version), Position: change.Seq(position.Int64), AppliedAt: at.Time}
 			for i, c := range tg.columns {
 				v, err := c.decode(got[i])
 				if err != nil {
@@ -210,7 +226,7 @@ func (d *database) rows(t testing.TB, target sinks.Target) []sinktest.Row {
 			}
 			out = append(out, r)
 			return nil
-		}, append(dest, &deleted, &version)...)
+		}, append(dest, &deleted, &position, &at, &version)...)
 	})
 	if d.server.Double != nil && len(out) > 0 {
 		for i, v := range d.versions(t, tg, len(out)) {
@@ -380,15 +396,40 @@ func limits() sinktest.Limits {
 func TestConformance(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
 		d := newDatabase(t)
-		return sinktest.Destination{
-			Open: func(t testing.TB, o sinktest.Options) sinks.Sink { return d.open(t, o) },
-			Rows: d.rows, Plant: d.plant, Quarantine: d.quarantine, Cut: d.cut, Backup: d.backup, Limits: limits(),
-			Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
-				d.run(t, fmt.Sprintf("ALTER TABLE %s ADD CHECK (%s <> N'%s')", ident("dbo", tg.To), ident(column), text))
-			},
-			Unique: func(t testing.TB, tg sinks.Target, column string) {
-				d.run(t, fmt.Sprintf("CREATE UNIQUE INDEX [unique_%s] ON %s (%s)", column, ident("dbo", tg.To), ident(column)))
-			},
-		}
+		return d.destination(func(t testing.TB, o sinktest.Options) sinks.Sink { return d.open(t, o) })
 	})
+}
+
+// TestConformanceOfBulkLoads has small batches take the way of the large ones, in the cases that are about changes.
+func TestConformanceOfBulkLoads(t *testing.T) {
+	cases := []string{
+		"same_key_several_times", "delete_then_insert", "key_change", "null_in_a_key_equals_null", "two_rows_swap_a_unique_value", "wide_types",
+		"every_value_is_null", "soft_delete", "a_column_is_added", "killed_at_every_step", "connection_lost_at_every_step",
+	}
+	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
+		_, name, _ := strings.Cut(t.Name(), "/")
+		if !slices.Contains(cases, name) {
+			t.Skip("it is not about changes, or reaches bulk loads by itself")
+		}
+		d := newDatabase(t)
+		return d.destination(func(t testing.TB, o sinktest.Options) sinks.Sink {
+			s := d.open(t, o)
+			s.small = 0
+			return s
+		})
+	})
+}
+
+// destination is the database as the suite sees it.
+func (d *database) destination(open func(testing.TB, sinktest.Options) sinks.Sink) sinktest.Destination {
+	return sinktest.Destination{
+		Open: open,
+		Rows: d.rows, Plant: d.plant, Quarantine: d.quarantine, Cut: d.cut, Backup: d.backup, Limits: limits(),
+		Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
+			d.run(t, fmt.Sprintf("ALTER TABLE %s ADD CHECK (%s <> N'%s')", ident("dbo", tg.To), ident(column), text))
+		},
+		Unique: func(t testing.TB, tg sinks.Target, column string) {
+			d.run(t, fmt.Sprintf("CREATE UNIQUE INDEX [unique_%s] ON %s (%s)", column, ident("dbo", tg.To), ident(column)))
+		},
+	}
 }

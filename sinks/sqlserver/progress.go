@@ -91,20 +91,33 @@ var errMoved = errors.New("the destination's place in the stream has changed und
 // fence takes the stream's row, which it moves to the batch's Mark, before anything else is written: no row, no right
 // to write.
 func (a *apply) fence(ctx context.Context) error {
-	position, err := json.Marshal(a.b.Mark.Position)
+	args, err := a.fenceParameters()
 	if err != nil {
-		return fmt.Errorf("encode position: %w", err)
+		return err
 	}
-	committed := sql.NullTime{Time: time.UnixMicro(a.b.CommitMicros).UTC(), Valid: a.b.CommitMicros != 0}
-	n, err := a.s.exec(ctx, "progress", fenceSQL.with("progress", a.s.progress),
-		sql.Named("stream", a.b.Stream), sql.Named("writer", a.s.writer), sql.Named("from_id", a.st.mark.ID),
-		sql.Named("incarnation", int64(a.b.Mark.Incarnation)), sql.Named("progress_offset", a.b.Mark.Offset),
-		sql.Named("progress_id", a.b.Mark.ID), sql.Named("seq", int64(a.b.Mark.Seq)), sql.Named("position", string(position)),
-		sql.Named("committed_at", committed), sql.Named("format_version", formatVersion))
+	n, err := a.s.exec(ctx, "progress", fenceSQL.with("progress", a.s.progress), args...)
 	if err != nil || n == 1 {
 		return err
 	}
 	return a.s.notMine(ctx, a.b.Stream)
+}
+
+// fenceDeclared declares the parameters of the fence.
+const fenceDeclared = "@stream nvarchar(128), @writer nvarchar(100), @from_id nvarchar(100), @incarnation bigint, @progress_offset bigint, " +
+	"@progress_id nvarchar(100), @seq bigint, @position nvarchar(max), @committed_at datetime2(6), @format_version int"
+
+func (a *apply) fenceParameters() ([]any, error) {
+	position, err := json.Marshal(a.b.Mark.Position)
+	if err != nil {
+		return nil, fmt.Errorf("encode position: %w", err)
+	}
+	return []any{
+		sql.Named("stream", a.b.Stream), sql.Named("writer", a.s.writer), sql.Named("from_id", a.st.mark.ID),
+		sql.Named("incarnation", int64(a.b.Mark.Incarnation)), sql.Named("progress_offset", a.b.Mark.Offset),
+		sql.Named("progress_id", a.b.Mark.ID), sql.Named("seq", int64(a.b.Mark.Seq)), sql.Named("position", string(position)),
+		sql.Named("committed_at", sql.NullTime{Time: time.UnixMicro(a.b.CommitMicros).UTC(), Valid: a.b.CommitMicros != 0}),
+		sql.Named("format_version", formatVersion),
+	}, nil
 }
 
 // notMine says why the stream's row could not be taken.

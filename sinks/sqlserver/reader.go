@@ -154,7 +154,7 @@ func (r *Reader) Quarantined(ctx context.Context, stream, table string) (map[str
 func (tg *target) readRows(ctx context.Context, s *session, within part, rng change.KeyRange) ([]change.Row, error) {
 	where := within.sql
 	if tg.Soft {
-		where += " AND t." + ident(softColumn) + " = 0"
+		where += " AND t." + ident(tg.MarkColumn()) + " = 0"
 	}
 	got := make([]any, len(tg.columns))
 	dest := make([]any, len(got))

@@ -43,12 +43,14 @@ func shapes(t testing.TB) map[string]*target {
 		{From: flat.ID.String(), Table: flat, To: "Flats", Soft: true},
 		{From: words.ID.String(), Table: words, To: "words"},
 		{From: orders.ID.String(), Table: orders, To: "order lines", Schema: "raw"},
+		{From: orders.ID.String(), Table: orders, To: "traced", Soft: true, SoftColumn: "is_deleted",
+			Extra: sinks.Extra{Position: "_cdc_position", AppliedAt: "_cdc_applied_at"}},
 	} {
 		made, err := newTarget(tg, "dbo", i)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[[]string{"flat", "words", "orders"}[i]] = made
+		out[[]string{"flat", "words", "orders", "traced"}[i]] = made
 	}
 	out["orders"].uniques = []string{"Code"}
 	return out
@@ -85,12 +87,12 @@ func rendered(t testing.TB) map[string]string {
 // ofTarget returns the texts about one table.
 func ofTarget(t testing.TB, tg *target) map[string]string {
 	t.Helper()
-	p := tg.visible()
+	p := tg.visible(4711)
 	out := map[string]string{
 		"create_table": tg.createTable(), "create_stage": tg.createStage(false), "create_notes": tg.createStage(true), "create_inbox": tg.createInbox(),
 		"is_empty": isEmptySQL.with("table", tg.name), "drop_table": dropTableSQL.with("table", tg.stage), "truncate": truncateSQL.with("table", tg.inbox),
 		"add_columns": addColumnsSQL.with("table", tg.name, "columns", declare("New", sqlType{name: "int"}, "", "NULL")+", "+
-			declare(softColumn, sqlType{name: "bit"}, "", "NOT NULL DEFAULT 0")),
+			declare(tg.MarkColumn(), sqlType{name: "bit"}, "", "NOT NULL DEFAULT 0")),
 		"alter_column":        alterColumnSQL.with("table", tg.name, "column", declare("Name", sqlType{name: "nvarchar", length: 90}, keyCollation, "NULL")),
 		"create_index":        createIndexSQL.with("table", tg.stage, "index", ident("cdc_noted"), "columns", tg.list(tg.key, "")),
 		"create_unique_index": createUniqueSQL.with("table", tg.name, "index", ident("cdc_key_0"), "columns", tg.list(tg.key, "")),
@@ -105,6 +107,9 @@ func ofTarget(t testing.TB, tg *target) map[string]string {
 		"show_remove":      p.removeWhere(p.unmatched(tg.stage, everyRow) + " AND " + p.unmatched(tg.inbox, op(opKeep))),
 		"sweep":            p.removeWhere(p.unmatched(tg.stage, everyRow)),
 	}
+	small := tg.smallPart(smallForm{rows: 2})
+	out["small_rows"] = small.rows
+	out["small"] = smallSQL.with("rows", small.rows, "fence", fenceSQL.with("progress", ident("dbo", "cdc_progress")), "changes", small.changes)
 	for _, st := range (work{place: p, source: tg.inbox, inbox: true, removals: true}).statements("") {
 		out["apply_"+strings.ReplaceAll(st.step, " ", "_")] = st.sql
 	}

@@ -22,6 +22,8 @@ type Sink struct {
 	session *session
 	streams map[string]*stream
 	inboxes int
+	// small bounds the events of a small batch.
+	small int
 
 	progress, quarantine string // quoted tables
 	// plan notes the statements of a sink that only plans; nil otherwise.
@@ -60,7 +62,7 @@ func New(cfg Config) (*Sink, error) {
 		return nil, fmt.Errorf("draw a writer id: %w", err)
 	}
 	return &Sink{
-		cfg: cfg, writer: hex.EncodeToString(id), streams: map[string]*stream{},
+		cfg: cfg, writer: hex.EncodeToString(id), streams: map[string]*stream{}, small: smallRows,
 		progress: ident(cfg.Schema, "cdc_progress"), quarantine: ident(cfg.Schema, "cdc_quarantine"),
 	}, nil
 }

@@ -2,7 +2,11 @@ package sqlserver
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
 )
 
 // Statements speak of the destination's table as t and of the source of rows as s: the inbox (with an operation per
@@ -11,14 +15,18 @@ import (
 // place is a table that rows are applied to.
 type place struct {
 	tg *target
-	// name is the quoted table; soft and uniques are off for the staging table.
+	// name is the quoted table; soft, uniques and extra are off for the staging table.
 	name    string
 	soft    bool
 	uniques []string
+	extra   sinks.Extra
+	// seq is the last unit of the batch, which what no inbox has a unit of comes from.
+	seq change.Seq
 }
 
-func (tg *target) visible() place {
-	return place{tg: tg, name: tg.name, soft: tg.Soft, uniques: tg.uniques}
+// visible is the table that readers see, as a batch that ends with a unit changes it.
+func (tg *target) visible(seq change.Seq) place {
+	return place{tg: tg, name: tg.name, soft: tg.Soft, uniques: tg.uniques, extra: tg.Extra, seq: seq}
 }
 
 func (tg *target) staging() place { return place{tg: tg, name: tg.stage} }
@@ -87,7 +95,7 @@ func (p place) same() string {
 		conds = append(conds, fmt.Sprintf("EXISTS (SELECT %s INTERSECT SELECT %s)", strings.Join(l, ", "), strings.Join(r, ", ")))
 	}
 	if p.soft {
-		conds = append(conds, "t."+ident(softColumn)+" = 0")
+		conds = append(conds, "t."+ident(p.tg.MarkColumn())+" = 0")
 	}
 	if len(conds) == 0 {
 		return everyRow
@@ -95,22 +103,51 @@ func (p place) same() string {
 	return strings.Join(conds, " AND ")
 }
 
-// delete removes, or marks, the rows of t that match rows of a source.
-func (p place) delete(source, rows string) string {
-	t := deleteSQL
-	if p.soft {
-		t = softDeleteSQL
+// extras are the extra columns with the values of rows that are written now.
+func (p place) extras(fromInbox bool) (names, values []string) {
+	if p.extra.Position != "" {
+		seq := strconv.FormatUint(uint64(p.seq), 10)
+		if fromInbox {
+			seq = "s." + ident(colSeq)
+		}
+		names, values = append(names, ident(p.extra.Position)), append(values, seq)
 	}
-	return t.with("table", p.name, "source", source, "match", p.tg.match("t", "s"), "rows", rows)
+	if p.extra.AppliedAt != "" {
+		names, values = append(names, ident(p.extra.AppliedAt)), append(values, "SYSUTCDATETIME()")
+	}
+	return names, values
+}
+
+// assignments set columns to values.
+func assignments(names, values []string) []string {
+	out := make([]string, len(names))
+	for i := range names {
+		out[i] = names[i] + " = " + values[i]
+	}
+	return out
+}
+
+// marks are the assignments to rows that are marked as deleted.
+func (p place) marks(fromInbox bool) string {
+	sets := append([]string{ident(p.tg.MarkColumn()) + " = 1"}, assignments(p.extras(fromInbox))...)
+	return strings.Join(sets, columnSeparator)
+}
+
+// delete removes, or marks, the rows of t that match rows of an inbox.
+func (p place) delete(inbox, rows string) string {
+	if p.soft {
+		return softDeleteSQL.with("table", p.name, "source", inbox, "match", p.tg.match("t", "s"), "rows", rows,
+			"marks", p.marks(true), "mark", ident(p.tg.MarkColumn()))
+	}
+	return deleteSQL.with("table", p.name, "source", inbox, "match", p.tg.match("t", "s"), "rows", rows)
 }
 
 // removeWhere removes, or marks, the rows of t that meet a condition.
 func (p place) removeWhere(where string) string {
-	t := removeRangeSQL
 	if p.soft {
-		t = softRemoveRangeSQL
+		return softRemoveRangeSQL.with("table", p.name, "where", where, "marks", p.marks(false), "mark", ident(p.tg.MarkColumn()))
 	}
-	return t.with("table", p.name, "where", where)
+	return removeRangeSQL.with("table", p.name, "where", where)
 }
 
 // deleteMoved deletes for good the rows whose value in another unique index changes, so that two rows can
@@ -126,7 +163,7 @@ func (p place) deleteMoved(source, rows string) string {
 }
 
 // update overwrites rows that differ; "" when there is nothing but the key.
-func (p place) update(source, rows string) string {
+func (p place) update(source, rows string, inbox bool) string {
 	var sets []string
 	for i, c := range p.tg.columns {
 		if !p.tg.table.IsKey(i) {
@@ -134,21 +171,26 @@ func (p place) update(source, rows string) string {
 		}
 	}
 	if p.soft {
-		sets = append(sets, ident(softColumn)+" = 0")
+		sets = append(sets, ident(p.tg.MarkColumn())+" = 0")
 	}
 	if len(sets) == 0 {
 		return ""
 	}
+	sets = append(sets, assignments(p.extras(inbox))...)
 	return updateSQL.with("table", p.name, "source", source, "match", p.tg.match("t", "s"), "rows", rows,
 		"assignments", strings.Join(sets, ",\n    "), "differs", "NOT ("+p.same()+")")
 }
 
-// insert adds the rows that are not there. A column IsDeleted takes its default.
-func (p place) insert(source, rows string) string {
+// insert adds the rows that are not there.
+func (p place) insert(source, rows string, inbox bool) string {
 	all := p.tg.all()
 	columns, values := p.tg.list(all, ""), p.tg.list(all, "s.")
 	if p.soft {
-		columns, values = columns+", "+ident(softColumn), values+", 0"
+		columns, values = columns+", "+ident(p.tg.MarkColumn()), values+", 0"
+	}
+	extra, extraValues := p.extras(inbox)
+	for i := range extra {
+		columns, values = columns+", "+extra[i], values+", "+extraValues[i]
 	}
 	return insertSQL.with("table", p.name, "source", source, "match", p.tg.match("t", "s"), "rows", rows,
 		"columns", columns, "values", values)
@@ -197,7 +239,7 @@ func (w work) statements(of string, args ...any) []statement {
 	if len(w.uniques) > 0 {
 		add("delete moved", w.deleteMoved(w.source, rows(opUpsert)))
 	}
-	add("update", w.update(w.source, rows(opUpsert)))
-	add("insert", w.insert(w.source, rows(opUpsert)))
+	add("update", w.update(w.source, rows(opUpsert), w.inbox))
+	add("insert", w.insert(w.source, rows(opUpsert), w.inbox))
 	return out
 }

@@ -95,6 +95,11 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target) (fres
 		}
 		return false, &sinks.StopError{What: what, Hint: "deliver to another name, or set adopt: true to make its rows equal to the source: rows that the source does not have are deleted"}
 	}
+	if ours && n > 0 {
+		if err := tg.CheckSpelling(rel.names(), true); err != nil {
+			return false, err
+		}
+	}
 	if err := s.expand(ctx, tg, rel, n == 0, ours); err != nil || ours {
 		return false, err
 	}
@@ -235,8 +240,10 @@ func (s *Sink) createKeyIndex(ctx context.Context, tg *target, rel *relation) er
 
 // foreignColumns sees to columns that the shape does not have.
 func (tg *target) foreignColumns(rel *relation, ours bool, add, alter *[]string) error {
-	if _, ok := rel.column(softColumn); tg.Soft && !ok {
-		*add = append(*add, declare(softColumn, sqlType{name: "bit"}, "", "NOT NULL DEFAULT 0"))
+	for _, c := range tg.sinkColumns() {
+		if _, ok := rel.column(c.name); !ok {
+			*add = append(*add, c.ddl)
+		}
 	}
 	if _, ok := rel.column(tg.Identity); tg.Identity != "" && !ok {
 		*add = append(*add, declare(tg.Identity, sqlType{name: "bigint"}, "", identityOptions))
@@ -245,7 +252,7 @@ func (tg *target) foreignColumns(rel *relation, ours bool, add, alter *[]string)
 		return nil
 	}
 	for _, a := range rel.columns {
-		if tg.columnIndex(a.name) >= 0 || a.nullable || a.filled || a.typ.name == "timestamp" || tg.Soft && strings.EqualFold(a.name, softColumn) {
+		if tg.columnIndex(a.name) >= 0 || a.nullable || a.filled || a.typ.name == "timestamp" || tg.Soft && strings.EqualFold(a.name, tg.MarkColumn()) {
 			continue
 		}
 		nullable := fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s", tg.name, declare(a.name, a.typ, a.collation, "NULL"))

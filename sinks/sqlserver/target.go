@@ -15,9 +15,6 @@ import (
 // oldestServer is the major version of SQL Server 2017.
 const oldestServer = 14
 
-// softColumn marks deleted rows of a target with soft deletes.
-const softColumn = "IsDeleted"
-
 // keyCollation is the collation of a text column of a key that is made for it.
 const keyCollation = "Latin1_General_100_BIN2"
 
@@ -66,6 +63,9 @@ type target struct {
 	stage  string // quoted staging table
 	stageN string // its bare name
 	inbox  string // quoted temporary table that bulk load fills
+	number int    // of the target at its sink
+	// parts are what small batches say of the table; a change of its shape ends them.
+	parts map[smallForm]*smallPart
 
 	// quarantined says that cdc_quarantine may hold keys of the table.
 	quarantined bool
@@ -77,7 +77,7 @@ func newTarget(t sinks.Target, schema string, n int) (*target, error) {
 	if t.Schema != "" {
 		schema = t.Schema
 	}
-	tg := &target{Target: t, schema: schema, name: ident(schema, t.To)}
+	tg := &target{Target: t, schema: schema, name: ident(schema, t.To), number: n}
 	tg.stageN = stageName(t.To)
 	tg.stage = ident(schema, tg.stageN)
 	tg.inbox = ident(fmt.Sprintf("#cdc_stage_in_%d", n))
@@ -102,15 +102,12 @@ func (tg *target) setShape(t *change.Table) error {
 			Hint: "declare a primary key or a unique key over NOT NULL columns at the source, or leave the table out of deliver",
 		}
 	}
+	if err := tg.CheckColumns(t); err != nil {
+		return err
+	}
 	tg.table, tg.columns, tg.key = t, nil, slices.Clone(t.Key)
-	tg.shapes = map[*change.Table][]int{}
+	tg.shapes, tg.parts = map[*change.Table][]int{}, nil
 	for i, c := range t.Columns {
-		if tg.Soft && strings.EqualFold(c.Name, softColumn) {
-			return &sinks.StopError{
-				What: fmt.Sprintf("%s has a column %s of its own, which soft deletes need", t.ID, c.Name),
-				Hint: "deliver it with delete: hard, or rename the column in the view",
-			}
-		}
 		if tg.Identity != "" && strings.EqualFold(c.Name, tg.Identity) {
 			return &sinks.StopError{
 				What: fmt.Sprintf("%s has a column %s of its own, which identity names too", t.ID, c.Name),
@@ -168,6 +165,7 @@ func (tg *target) bind(r *relation) {
 			}
 		}
 	}
+	tg.parts = nil
 	tg.uniques, tg.keyIndex = nil, r.keyIndex(tg.keyNames())
 	keys := sortedFold(tg.keyNames())
 	for _, u := range r.uniques {
@@ -265,6 +263,26 @@ const columnSeparator = ",\n    "
 // identityOptions are those of a surrogate column: the server numbers it and takes no value for it.
 const identityOptions = "IDENTITY(1, 1) NOT NULL"
 
+// sinkColumn is a column that the sink fills beside the shape's.
+type sinkColumn struct{ name, ddl string }
+
+// sinkColumns are those of the visible table. An extra one is NULL in rows from before it was added.
+func (tg *target) sinkColumns() (out []sinkColumn) {
+	add := func(name string, typ sqlType, options string) {
+		out = append(out, sinkColumn{name, declare(name, typ, "", options)})
+	}
+	if tg.Soft {
+		add(tg.MarkColumn(), sqlType{name: "bit"}, "NOT NULL DEFAULT 0")
+	}
+	if name := tg.Extra.Position; name != "" {
+		add(name, sqlType{name: "bigint"}, "NULL")
+	}
+	if name := tg.Extra.AppliedAt; name != "" {
+		add(name, sqlType{name: "datetime2", scale: 6}, "NULL")
+	}
+	return out
+}
+
 // createTable is the DDL of the visible table.
 func (tg *target) createTable() string {
 	var defs []string
@@ -278,8 +296,8 @@ func (tg *target) createTable() string {
 		}
 		defs = append(defs, declare(c.dest, c.ddl, c.collation, null))
 	}
-	if tg.Soft {
-		defs = append(defs, declare(softColumn, sqlType{name: "bit"}, "", "NOT NULL DEFAULT 0"))
+	for _, c := range tg.sinkColumns() {
+		defs = append(defs, c.ddl)
 	}
 	return createTableSQL.with("table", tg.name, "columns", strings.Join(append(defs, tg.keyConstraint()), columnSeparator))
 }

@@ -61,6 +61,8 @@ const (
 	deleteMovedSQL text = "delete_moved"
 	updateSQL      text = "update"
 	insertSQL      text = "insert"
+	smallSQL       text = "small"
+	smallRowsSQL   text = "small_rows"
 	netSQL         text = "net"
 
 	removeRangeSQL     text = "remove_where"

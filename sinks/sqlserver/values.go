@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -155,6 +156,38 @@ func (c *column) encodeText(s string) (any, error) {
 		return nil, refuse("text of %d UTF-16 units in %s", n, c.actual)
 	}
 	return b, nil
+}
+
+// argument is a value as a declared parameter takes it for a column; like encode it refuses what would not fit.
+func (c *column) argument(v change.Value) (any, error) {
+	e, err := c.encode(v)
+	switch {
+	case err != nil:
+		return nil, err
+	case e == nil:
+		return c.none(), nil
+	case c.form == formText:
+		return v.Text(), nil
+	}
+	return e, nil
+}
+
+// none is NULL as a declared parameter takes it for a column: not every type takes a NULL of another.
+func (c *column) none() any {
+	switch c.form {
+	case formInt:
+		return sql.NullInt64{}
+	case formReal, formFloat:
+		return sql.NullFloat64{}
+	case formBinary:
+		return []byte(nil)
+	case formDate, formTime, formDatetime, formTimestamp:
+		return sql.NullTime{}
+	case formBit:
+		return sql.NullBool{}
+	case formDecimal, formText:
+	}
+	return sql.NullString{}
 }
 
 // decode is the inverse of encode for what the driver reads.

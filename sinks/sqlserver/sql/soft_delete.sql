@@ -1,6 +1,6 @@
 -- Marks the rows whose keys are gone.
 UPDATE t
-SET [IsDeleted] = 1
+SET {marks}
 FROM {table} AS t
 INNER JOIN {source} AS s ON {match}
-WHERE {rows} AND t.[IsDeleted] = 0;
+WHERE {rows} AND t.{mark} = 0;

@@ -1,0 +1,6 @@
+UPDATE t
+SET [is_deleted] = 1,
+    [_cdc_position] = 4711,
+    [_cdc_applied_at] = SYSUTCDATETIME()
+FROM [dbo].[traced] AS t
+WHERE NOT EXISTS (SELECT 1 FROM [dbo].[cdc_stage_traced] AS s WHERE t.[Id] = s.[Id]) AND t.[is_deleted] = 0;

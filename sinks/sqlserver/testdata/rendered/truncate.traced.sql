@@ -1,0 +1,1 @@
+TRUNCATE TABLE [#cdc_stage_in_3];
