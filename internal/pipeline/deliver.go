@@ -35,8 +35,8 @@ type DeliverConfig struct {
 	// Uncounted, for a test only: a batch is what can be read of it now, however much was announced.
 	Uncounted bool
 	// Ahead, unless 0, bounds the bytes of rows of a batch that are held, so that the next batch is read and
-	// decoded while it is with the destination: twice as much is held at most. A larger batch is read from the
-	// stream while it is applied. The rows of a batch may then be given to the sink several times, unchanged.
+	// decoded while it is with the destination: twice as much is held at most. A batch takes no further transaction
+	// when three quarters of it are held; a transaction that is larger is read from the stream while it is applied. The rows of a batch may then be given to the sink several times, unchanged.
 	Ahead int
 	// Checked, unless nil, gives a batch as the destination may have it: what contracts withhold is refused.
 	Checked func(b *change.Batch) *change.Batch
@@ -337,7 +337,7 @@ func (d *Deliver) take(ctx context.Context, rec *stream.Record) error {
 	recs := []*stream.Record{rec}
 	if joins(rec) {
 		var err error
-		if recs, err = d.more(ctx, recs, d.d.Clock.Now()); err != nil {
+		if recs, err = d.more(ctx, recs, d.d.Clock.Now(), nil); err != nil {
 			return err
 		}
 	}
@@ -351,8 +351,8 @@ func joins(r *stream.Record) bool {
 }
 
 // more adds transactions that are there already, or come within the configured delay, to a batch that was begun
-// at a time.
-func (d *Deliver) more(ctx context.Context, recs []*stream.Record, began time.Time) ([]*stream.Record, error) {
+// at a time. room, unless nil, is asked with what the batch has by then whether it may grow further.
+func (d *Deliver) more(ctx context.Context, recs []*stream.Record, began time.Time, room func([]*stream.Record) (bool, error)) ([]*stream.Record, error) {
 	limits := d.cfg.Batch()
 	entered := d.d.Clock.Now()
 	rows := int64(0)
@@ -360,6 +360,11 @@ func (d *Deliver) more(ctx context.Context, recs []*stream.Record, began time.Ti
 		rows += r.Rows
 	}
 	for rows < int64(limits.MaxRows) {
+		if room != nil {
+			if more, err := room(recs); err != nil || !more {
+				return recs, err
+			}
+		}
 		wait := time.Duration(0)
 		now := d.d.Clock.Now()
 		age := now.Sub(began)

@@ -80,7 +80,8 @@ func (d *Deliver) readAhead(ctx context.Context) (*prepared, error) {
 	return p, d.fillUp(ctx, p)
 }
 
-// fillUp adds transactions that are there already, or come within the configured delay.
+// fillUp adds transactions that are there already, or come within the configured delay, until as much is held as may be:
+// what only a further transaction would make too large is applied without it.
 func (d *Deliver) fillUp(ctx context.Context, p *prepared) error {
 	had := len(p.recs)
 	if had == 0 {
@@ -91,17 +92,22 @@ func (d *Deliver) fillUp(ctx context.Context, p *prepared) error {
 		}
 		p.recs = append(p.recs, rec)
 	}
-	recs, err := d.more(ctx, p.recs, p.began)
+	decoded := had
+	room := func(recs []*stream.Record) (bool, error) {
+		for ; decoded < len(recs); decoded++ {
+			if err := d.decode(ctx, p, recs[decoded]); err != nil {
+				return false, err
+			}
+		}
+		return p.bytes < d.cfg.Ahead-d.cfg.Ahead/4, nil // the rest is for the last transaction
+	}
+	recs, err := d.more(ctx, p.recs, p.began, room)
 	if err != nil {
 		return err
 	}
 	p.recs = recs
-	for _, rec := range recs[had:] {
-		if err := d.decode(ctx, p, rec); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = room(recs)
+	return err
 }
 
 // decode adds a record's events, unless the batch has become too large to be held.

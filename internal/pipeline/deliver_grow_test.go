@@ -70,3 +70,39 @@ func (f *feed) idle() string {
 	}
 	return p.ID
 }
+
+// A batch ends before it holds more than may be held, so that wide rows are read ahead as narrow ones are.
+func TestBatchesEndWhereMemoryDoes(t *testing.T) {
+	const rows, most = 100, 10
+	tab := testTable("t")
+	f := newFeed(t, tab)
+	db := memory.NewDB()
+	sink := &counted{Sink: memory.Open(db, memory.Options{Reader: "neptune"})}
+	d := f.deliver(sink, func(Ask) { f.cover("neptune", tab, true) }, func(c *DeliverConfig) {
+		c.Ahead = most * rowOf(0, 0).MemSize()
+		c.Batch = func() BatchLimits { return BatchLimits{MinRows: 1, MaxRows: 10 * rows, MaxDelay: time.Hour} }
+	}, targetOf(tab))
+	if err := d.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, d, f)
+	sink.applied = nil
+	for i := range int64(rows) {
+		f.put(wire.Progress{Kind: change.Changes}, change.Insert, tab, rowOf(i, i))
+	}
+	for at := (change.Mark{}); at.Seq < f.w.State().Seq(); {
+		if err := d.step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d.ahead != nil && d.ahead.spilled {
+			t.Fatal("a batch of small transactions is read twice")
+		}
+		var err error
+		if at, err = sink.Applied(t.Context(), testStream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, n := len(rowsOf(db, "t")), len(sink.applied); got != rows || n < rows/most || n > 2*rows/most {
+		t.Errorf("%d rows in %d batches, want %d in about %d", got, n, rows, rows/most)
+	}
+}

@@ -101,6 +101,7 @@ const realServer = `
 - plans: that the set-based statements seek by the key and do not scan the target;
 - isolation: READ COMMITTED and SNAPSHOT as that server implements them, and its own choice of a deadlock's victim;
 - collations beyond those of the double, and the sort order of a case-insensitive database;
+- rights: that the grants of [operations](operations.md) are enough (the double lets its one login do everything);
 - the transaction log: that bulk loads into a temporary table are minimally logged, and what a full log says.
 
 One command runs the same suite against a server whose account may create databases:
