@@ -377,13 +377,16 @@ func (b *Batch) load(t *table, n *entry) error {
 
 func (b *Batch) loadedAs(n *entry, row change.Row) {
 	n.old, n.loaded = row, true
-	b.mem += row.MemSize()
 	if n.check != unchecked {
 		if !agrees(n.check, n.before, row) {
 			b.stats.Mismatches++
+		} else if n.before != nil && n.before.Equal(row) {
+			n.old = n.before // one of the two is enough
+			b.mem -= row.MemSize()
 		}
 		n.check, n.before = unchecked, nil
 	}
+	b.mem += row.MemSize()
 	if !n.touched() {
 		n.new = row
 	}

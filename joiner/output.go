@@ -128,27 +128,13 @@ func (b *Batch) evaluate(v *viewState) error {
 	alone := b.changedInputs(v) == 1
 	for i := range v.inputs {
 		in := &v.inputs[i]
-		for _, n := range b.tables[in.table.slot].list {
-			if !n.changed || alone && !in.shows(n.old, n.new) {
-				continue
-			}
+		for _, n := range b.changedRows(in, alone) {
 			if err := b.walkEntry(w, i, n); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// changedInputs counts the view's inputs whose tables the batch touches.
-func (b *Batch) changedInputs(v *viewState) int {
-	n := 0
-	for i := range v.inputs {
-		if len(b.tables[v.inputs[i].table.slot].list) > 0 {
-			n++
-		}
-	}
-	return n
 }
 
 func (b *Batch) walkEntry(w *walker, i int, n *entry) error {

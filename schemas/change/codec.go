@@ -62,6 +62,12 @@ func AppendValue(b []byte, v Value) []byte {
 
 // DecodeValue decodes one value from the front of b and returns what follows it. Text is copied.
 func DecodeValue(b []byte) (Value, []byte, error) {
+	return decodeValue(b, nil)
+}
+
+// decodeValue is DecodeValue; of one value among several, text is a copy of what b ends with, made when the
+// first text needs it, in which the text of all values lies.
+func decodeValue(b []byte, text *string) (Value, []byte, error) {
 	if len(b) == 0 {
 		return Value{}, nil, ErrShortValue
 	}
@@ -95,7 +101,14 @@ func DecodeValue(b []byte) (Value, []byte, error) {
 		if uint64(len(b)) < n {
 			return Value{}, nil, ErrShortValue
 		}
-		v.s = string(b[:n])
+		if text == nil {
+			v.s = string(b[:n])
+			return v, b[n:], nil
+		}
+		if len(*text) < len(b) {
+			*text = string(b)
+		}
+		v.s = (*text)[len(*text)-len(b):][:n]
 		return v, b[n:], nil
 	default:
 		n, size := binary.Varint(b)
@@ -122,14 +135,15 @@ func AppendRow(b []byte, r Row, columns []int) []byte {
 }
 
 // DecodeRow decodes values into dst, all of b: the i-th goes to index columns[i] (nil: i). A column
-// index below zero drops the value. What dst holds elsewhere stays.
+// index below zero drops the value. What dst holds elsewhere stays. The text of all values shares one copy.
 func DecodeRow(b []byte, dst Row, columns []int) error {
 	n := len(columns)
 	if columns == nil {
 		n = len(dst)
 	}
+	var text string
 	for i := range n {
-		v, rest, err := DecodeValue(b)
+		v, rest, err := decodeValue(b, &text)
 		if err != nil {
 			return fmt.Errorf("decode row: value %d of %d: %w", i+1, n, err)
 		}
