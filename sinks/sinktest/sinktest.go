@@ -139,6 +139,8 @@ func Run(t *testing.T, f Factory) {
 		{"progressive heal", testProgressive},
 		{"ranges of several key columns", testRanges},
 		{"soft delete", testSoftDelete},
+		{"extra columns", testExtraColumns},
+		{"extra columns are added to a table", testExtraColumnsAdded},
 		{"a target that was not delivered for a while", testTargetReturns},
 		{"a column is added", testColumnAdded},
 		{"a column is gone", testColumnGone},
