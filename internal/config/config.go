@@ -188,7 +188,7 @@ type Deliver struct {
 // Batch chooses how many whole transactions a sink applies together.
 type Batch struct {
 	MinRows  int           `key:"min_rows" doc:"wait for this many rows, up to max_delay" live:"yes"`
-	MaxRows  int           `key:"max_rows" doc:"take no further transaction above this many rows" live:"yes"`
+	MaxRows  int           `key:"max_rows" doc:"take no further transaction above this many rows; 0: 10000, of ClickHouse 100000" live:"yes"`
 	MinDelay time.Duration `key:"min_delay" doc:"shortest time between two batches" live:"yes"`
 	MaxDelay time.Duration `key:"max_delay" doc:"longest wait for min_rows" live:"yes"`
 }

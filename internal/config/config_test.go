@@ -73,6 +73,24 @@ func TestMinimal(t *testing.T) {
 }
 
 // The complete file of the reference parses.
+// Where a batch ends unless the file says so depends on the kind of destination; a reload may change it.
+func TestBatchesByKind(t *testing.T) {
+	for _, c := range []struct {
+		sets []string
+		want int
+	}{
+		{nil, 10_000},
+		{[]string{"sinks.neptune.type=clickhouse"}, 100_000},
+		{[]string{"sinks.neptune.type=clickhouse", "sinks.neptune.batch.max_rows=7"}, 7},
+		{[]string{"sinks.neptune.type=sqlserver", "sinks.neptune.batch.min_rows=20000"}, 20_000},
+	} {
+		got := mustParse(t, minimal, Options{Environ: []string{"PW=x"}, Sets: c.sets}).Sinks["neptune"].Batch.MaxRows
+		if got != c.want {
+			t.Errorf("%v: max_rows %d, want %d", c.sets, got, c.want)
+		}
+	}
+}
+
 func TestCompleteFile(t *testing.T) {
 	text, err := os.ReadFile("testdata/complete.yaml")
 	if err != nil {
@@ -117,7 +135,7 @@ sinks:
     user: cdc
     password: ${env:MISSING}
     deliver: [{from: veiw/Flat}]
-    batch: {max_rows: 0}
+    batch: {max_rows: -1}
 `, `cdc.yaml:2:1: sorce: unknown key: did you mean "source"?
 cdc.yaml:4:3: source.hots: unknown key: did you mean "host"?
 cdc.yaml:4:3: source.host: is required (host name, address, or the path of a socket)
@@ -130,7 +148,7 @@ cdc.yaml:11:18: joiner.memory: a size needs a unit: write 512B (units: B, KiB, M
 cdc.yaml:14:11: sinks.neptune.type: "postgress" is not possible: did you mean "postgres"? allowed: postgres, sqlserver, clickhouse
 cdc.yaml:18:15: sinks.neptune.password: the environment variable MISSING is not set: set it, or write ${env:MISSING:-default}
 cdc.yaml:19:22: sinks.neptune.deliver[0].from: "veiw/Flat" names nothing to deliver: write view/NAME, or table/ and an expression such as table/sakila.*
-cdc.yaml:20:23: sinks.neptune.batch.max_rows: 0 is less than min_rows, which is 1`},
+cdc.yaml:20:23: sinks.neptune.batch.max_rows: -1 is less than min_rows, which is 1`},
 		{"nothing", "", `cdc.yaml:1:1: source.host: is required (host name, address, or the path of a socket)
 cdc.yaml:1:1: source.user: is required (account with the grants that cdc doctor names)
 cdc.yaml:1:1: source.password: is required (its password)
