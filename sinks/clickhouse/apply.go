@@ -353,8 +353,11 @@ func (a *apply) sendBlock(ctx context.Context, p place, b *block, part string, r
 			token = a.now.plan.token(p.tg.From, part, n, without.text())
 		}
 		err := a.s.insert(ctx, "block", b, token)
-		if !isPoison(err) || p.inbox {
+		if err == nil || p.inbox {
 			return err
+		}
+		if why := a.whyRefused(ctx, p.tg, err); !isPoison(why) {
+			return why
 		}
 		if err := a.refuseRows(ctx, p, rows, err); err != nil {
 			return err

@@ -18,6 +18,12 @@ var poisonCodes = []int32{6, 26, 27, 38, 41, 69, 70, 72, 131, 321, 349, 395, 407
 // codeThrowIf is what throwIf fails with.
 const codeThrowIf = 395
 
+// isServers tells errors that the server sent from those of the way to it.
+func isServers(err error) bool {
+	var ex *ch.Exception
+	return errors.As(err, &ex)
+}
+
 // isPoison tells errors that are about a row's content.
 func isPoison(err error) bool {
 	var ex *ch.Exception

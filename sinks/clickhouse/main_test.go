@@ -244,6 +244,15 @@ func (d *database) destination() sinktest.Destination {
 			c := quoteName(column)
 			d.run(t, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT refuse CHECK %s IS NULL OR %[2]s <> %[3]s", quoteName(d.name, tg.To+versionsSuffix), c, literal(text)))
 		},
+		Alter: func(t testing.TB, tg sinks.Target, what sinktest.Drift, column string) {
+			table, c := "TABLE "+quoteName(d.name, tg.To+versionsSuffix), quoteName(column)
+			d.run(t, map[sinktest.Drift]string{
+				sinktest.AddColumn:    "ALTER " + table + " ADD COLUMN " + c + " Nullable(Int32)",
+				sinktest.DropColumn:   "ALTER " + table + " DROP COLUMN " + c,
+				sinktest.NarrowColumn: "ALTER " + table + " MODIFY COLUMN " + c + " Nullable(Int16)",
+				sinktest.DropTable:    "DROP " + table + " SYNC",
+			}[what])
+		},
 		Limits: sinktest.Limits{Value: refusesValue, Rewrites: true, Moments: true, NoUnique: true},
 	}
 }

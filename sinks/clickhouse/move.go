@@ -124,6 +124,9 @@ func (a *apply) transfer(ctx context.Context, step string, t transfer) error {
 		if err := a.fence(ctx); err != nil {
 			return err
 		}
+		if err := a.s.unaltered(ctx, t.to.tg); err != nil {
+			return err
+		}
 		err := a.s.exec(ctx, step, t.sql(), once())
 		if !isPoison(err) {
 			return err
@@ -155,6 +158,9 @@ func (a *apply) pour(ctx context.Context, in *inbox, p place) error {
 		p.table, t.targetColumns(), cols, soft, colVersion, colFlag, of(flagUpsert), end, t.present(), tg.keyTuple(), keys, of(flagDelete))
 	for {
 		if err := a.fence(ctx); err != nil {
+			return err
+		}
+		if err := a.s.unaltered(ctx, tg); err != nil {
 			return err
 		}
 		err := a.s.exec(ctx, "pour", sql, once())

@@ -135,11 +135,12 @@ func (s *session) queryRow(ctx context.Context, sql string, dest ...any) error {
 var errNoRow = errors.New("the result has no row")
 
 // insert sends one block, whose columns are data in the native format. A token makes a block that was
-// written before be passed over; without one it is written in any case.
+// written before be passed over; without one it is written in any case. A table whose columns have other types
+// by now refuses the block: the server would convert it, and wrap numbers without a word.
 func (s *session) insert(ctx context.Context, step string, b *block, token string) error {
-	settings := ch.Settings{"insert_deduplicate": 0}
+	settings := ch.Settings{"insert_deduplicate": 0, "input_format_native_allow_types_conversion": 0}
 	if token != "" {
-		settings = ch.Settings{"insert_deduplicate": 1, "insert_deduplication_token": token}
+		settings["insert_deduplicate"], settings["insert_deduplication_token"] = 1, token
 	}
 	return s.effect(ctx, step, settings, func(ctx context.Context) error {
 		names := make([]string, len(b.columns))

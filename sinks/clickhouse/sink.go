@@ -172,8 +172,8 @@ func (s *Sink) rebind(ctx context.Context, st *stream) error {
 		if err != nil {
 			return err
 		}
-		if rel == nil {
-			return tg.gone()
+		if _, err := tg.compare(rel); err != nil {
+			return err
 		}
 		tg.bind(rel)
 		if tg.quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
@@ -181,13 +181,6 @@ func (s *Sink) rebind(ctx context.Context, st *stream) error {
 		}
 	}
 	return nil
-}
-
-func (tg *target) gone() error {
-	return &sinks.StopError{
-		What: fmt.Sprintf("table %s.%s is gone", tg.database, tg.bare),
-		Hint: "restart the sink to have it made and filled again",
-	}
 }
 
 // sweepScratch drops what covers and batches of earlier processes left behind.

@@ -168,6 +168,9 @@ func (a *apply) apply(name string) error {
 	if route == sinks.Ignore {
 		return nil
 	}
+	if err := a.unaltered(name); err != nil {
+		return err
+	}
 	t := a.table(name)
 	if route != sinks.ToTable {
 		// A stage of our own to change: what it was is put back if this does not commit.

@@ -36,6 +36,7 @@ type table struct {
 	rows         rows
 	refused      []refusal
 	uniques      []string
+	drift        drift
 }
 
 // refusal is what a check constraint would say: column <> text.

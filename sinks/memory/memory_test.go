@@ -29,7 +29,7 @@ func conformance(t *testing.T, names sinks.Names) {
 			Rows: func(_ testing.TB, tg sinks.Target) []sinktest.Row {
 				var out []sinktest.Row
 				for _, r := range db.Snapshot().Rows[tg.To] {
-					out = append(out, sinktest.Row{Row: r.Row, Deleted: r.Deleted, Version: strconv.Itoa(r.Version), Position: r.Position, AppliedAt: r.AppliedAt})
+					out = append(out, sinktest.Row{Row: r.Row[:len(tg.Table.Columns)], Deleted: r.Deleted, Version: strconv.Itoa(r.Version), Position: r.Position, AppliedAt: r.AppliedAt})
 				}
 				return out
 			},
@@ -43,6 +43,18 @@ func conformance(t *testing.T, names sinks.Names) {
 				}
 			},
 			Refuse: func(_ testing.TB, tg sinks.Target, column, text string) { db.Refuse(tg.To, column, text) },
+			Alter: func(_ testing.TB, tg sinks.Target, what sinktest.Drift, column string) {
+				switch what {
+				case sinktest.AddColumn:
+					db.AddColumn(tg.To, column)
+				case sinktest.DropColumn:
+					db.DropColumn(tg.To, names.Spell(column))
+				case sinktest.NarrowColumn:
+					db.Narrow(tg.To, names.Spell(column))
+				case sinktest.DropTable:
+					db.DropTable(tg.To)
+				}
+			},
 			Unique: func(_ testing.TB, tg sinks.Target, column string) { db.Unique(tg.To, column) },
 			Quarantine: func(testing.TB) []sinktest.Quarantined {
 				var out []sinktest.Quarantined

@@ -113,6 +113,7 @@ func (tx *transaction) ensureTable(tg sinks.Target) (fresh bool, err error) {
 			tx.undo(func() { delete(db.tables, name) })
 		})
 	case t.stream == tx.name && t.from == tg.From:
+		t.drift = drift{} // it is widened, and has all columns again
 		return false, tx.reshape(t, tg.Table)
 	case len(t.rows) > 0 && !tg.Adopt:
 		return false, &sinks.StopError{

@@ -151,6 +151,9 @@ func (w writer) refusal(row change.Row) string {
 			return fmt.Sprintf("column %s was not transmitted", w.t.shape.Columns[i].Name)
 		}
 	}
+	if reason := w.t.tooWide(row); reason != "" {
+		return reason
+	}
 	for _, r := range w.t.refused {
 		if c := w.t.shape.Column(r.column); row[c].Kind() == change.String && row[c].Text() == r.text {
 			return fmt.Sprintf("column %s must not be %q", r.column, r.text)

@@ -103,8 +103,10 @@ func hintFor(pg *pgconn.PgError) string {
 		return "create the schema (CREATE SCHEMA) and grant USAGE and CREATE on it to the sink's role"
 	case "42501":
 		return "grant the sink's role USAGE and CREATE on the schema, TEMPORARY on the database, and SELECT, INSERT, UPDATE, DELETE on the table (to own an adopted table is better)"
-	case "42P01", "42703":
+	case "42P01":
 		return "somebody dropped or renamed it: restart the sink to have it made and filled again"
+	case "42703":
+		return "somebody dropped or renamed it: restart the sink, which adds it again without its values (with schema_changes: expand), then give them back by cdc resync --sink NAME"
 	}
 	if pg.Hint != "" {
 		return pg.Hint

@@ -239,6 +239,15 @@ func TestConformance(t *testing.T) {
 			Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
 				d.run(t, d.db(t), fmt.Sprintf("ALTER TABLE public.%s ADD CHECK (%s <> %s)", ident(tg.To), ident(column), literal(text)))
 			},
+			Alter: func(t testing.TB, tg sinks.Target, what sinktest.Drift, column string) {
+				table, c := "TABLE public."+ident(tg.To), ident(column)
+				d.run(t, d.db(t), map[sinktest.Drift]string{
+					sinktest.AddColumn:    "ALTER " + table + " ADD COLUMN " + c + " integer",
+					sinktest.DropColumn:   "ALTER " + table + " DROP COLUMN " + c,
+					sinktest.NarrowColumn: "ALTER " + table + " ALTER COLUMN " + c + " TYPE smallint",
+					sinktest.DropTable:    "DROP " + table,
+				}[what])
+			},
 			Unique: func(t testing.TB, tg sinks.Target, column string) {
 				d.run(t, d.db(t), fmt.Sprintf("CREATE UNIQUE INDEX ON public.%s (%s)", ident(tg.To), ident(column)))
 			},

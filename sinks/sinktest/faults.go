@@ -116,15 +116,28 @@ func testKilledEverywhere(t *testing.T, b *bench) {
 
 // testLostEverywhere is the same with the connection lost at each effect; the process lives and tries again.
 func testLostEverywhere(t *testing.T, b *bench) {
+	b.loseEverywhere(t, func(lose func(step string)) Options {
+		return Options{Hook: func(step string) error { lose(step); return nil }}
+	})
+}
+
+// testLostStatements is the same with the connection lost as each statement is sent, those that only ask too.
+func testLostStatements(t *testing.T, b *bench) {
+	b.loseEverywhere(t, func(lose func(step string)) Options {
+		return Options{Observer: sinks.Observer{Statement: func() { lose("a statement") }}}
+	})
+}
+
+// loseEverywhere runs the script with the connection lost wherever the options call lose.
+func (b *bench) loseEverywhere(t *testing.T, options func(lose func(step string)) Options) {
+	t.Helper()
 	sc := newScript(b)
 	k := &killer{steps: map[string]bool{}}
-	lose := func(step string) error {
+	s := b.openOnly(t, options(func(step string) {
 		if k.hook(step) != nil {
 			b.Cut(t)
 		}
-		return nil
-	}
-	s := b.openOnly(t, Options{Hook: lose})
+	}))
 	if err := s.Prepare(t.Context(), b.stream, sc.targets); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +149,7 @@ func testLostEverywhere(t *testing.T, b *bench) {
 				break
 			}
 			if c := sinks.ClassOf(err); c != sinks.Retry {
-				t.Fatalf("apply %s %d, connection lost at effect %d: %v is of class %s", batch.Kind, done, k.at, err, c)
+				t.Fatalf("apply %s %d, connection lost at %d: %v is of class %s", batch.Kind, done, k.at, err, c)
 			}
 			if k.count < k.at {
 				k.at -= 2 // lost by the time before

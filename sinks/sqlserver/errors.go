@@ -176,8 +176,10 @@ func hintFor(all []mssql.Error) string {
 			return "create the schema (CREATE SCHEMA) and grant the rights on it"
 		case 229, 230, 262, 297, 300, 1088, 3701, 4902, 15247:
 			return "grant the sink's user CREATE TABLE on the database and SELECT, INSERT, UPDATE, DELETE, ALTER on the schema"
-		case 207, 208, 4701:
+		case 208, 4701:
 			return "somebody dropped or renamed it: restart the sink to have it made and filled again"
+		case 207:
+			return "somebody dropped or renamed it: restart the sink, which adds it again without its values (with schema_changes: expand), then give them back by cdc resync --sink NAME"
 		}
 	}
 	return fmt.Sprintf("error %d of SQL Server", all[0].Number)

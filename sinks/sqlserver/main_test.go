@@ -428,6 +428,15 @@ func (d *database) destination(open func(testing.TB, sinktest.Options) sinks.Sin
 		Refuse: func(t testing.TB, tg sinks.Target, column, text string) {
 			d.run(t, fmt.Sprintf("ALTER TABLE %s ADD CHECK (%s <> N'%s')", ident("dbo", tg.To), ident(column), text))
 		},
+		Alter: func(t testing.TB, tg sinks.Target, what sinktest.Drift, column string) {
+			table, c := "TABLE "+ident("dbo", tg.To), ident(column)
+			d.run(t, map[sinktest.Drift]string{
+				sinktest.AddColumn:    "ALTER " + table + " ADD " + c + " int NULL",
+				sinktest.DropColumn:   "ALTER " + table + " DROP COLUMN " + c,
+				sinktest.NarrowColumn: "ALTER " + table + " ALTER COLUMN " + c + " smallint NULL",
+				sinktest.DropTable:    "DROP " + table,
+			}[what])
+		},
 		Unique: func(t testing.TB, tg sinks.Target, column string) {
 			d.run(t, fmt.Sprintf("CREATE UNIQUE INDEX [unique_%s] ON %s (%s)", column, ident("dbo", tg.To), ident(column)))
 		},
