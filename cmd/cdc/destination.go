@@ -168,9 +168,9 @@ func tableSettings(c *config.Sink) map[string]clickhouse.TableSettings {
 			to = spelling(c).Spell(d.From.View)
 		}
 		if to != "" && (len(d.OrderBy) > 0 || d.PartitionBy != "") {
-			order := make([]string, len(d.OrderBy))
-			for i, column := range d.OrderBy {
-				order[i] = spelling(c).Spell(column)
+			var order []string
+			for _, column := range d.OrderBy {
+				order = append(order, spelling(c).Spell(column))
 			}
 			settings[to] = clickhouse.TableSettings{OrderBy: order, PartitionBy: d.PartitionBy}
 		}
