@@ -76,7 +76,7 @@ func (s *service) sinkMarks(stream string) []change.Mark {
 			continue
 		}
 		for _, p := range s.track.Sink(name) {
-			if p.Stream == stream {
+			if p.Stream == stream && p.Stopped == nil {
 				marks = append(marks, p.Mark)
 			}
 		}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/pipeline"
 	"github.com/etlsandbox/cdc/internal/stream"
@@ -159,7 +157,7 @@ func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
 	letters := &letterBox{s: d.s, client: d.client, sink: name}
 	w.cl.add(letters.Close)
 	var streams []string
-	var parts []func(ctx context.Context, started func()) error
+	var parts []part
 	for _, l := range list {
 		run, err := d.s.deliverStream(name, &c, l, letters, &w.cl)
 		if err != nil {
@@ -172,40 +170,17 @@ func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
 		r := d.s.settings().Sinks[name].Retry
 		return max(r.MinBackoff, time.Millisecond), max(r.MaxBackoff, time.Millisecond)
 	}, Run: func(ctx context.Context) error {
-		return inTurn(ctx, parts, func() { d.s.sup.Up("deliver", name) })
+		return inTurn(ctx, parts, func() { d.s.sup.Up("deliver", name) }, func(i int, err error) {
+			d.s.log.Error("a stream of the destination stopped, its other one goes on", "stage", "deliver", "sink", name, "stream", streams[i], "err", err,
+				"hint", resumeHint(name))
+			d.s.track.Stopped(name, streams[i], err)
+		})
 	}}
 	return w, nil
 }
 
-// inTurn runs the parts side by side, each from when the one before has started, so that they do not meet
-// while they make their tables; up is called when all have. The first that fails ends the others.
-func inTurn(ctx context.Context, parts []func(ctx context.Context, started func()) error, up func()) error {
-	g, ctx := errgroup.WithContext(ctx)
-	before := make(chan struct{})
-	close(before)
-	for i, part := range parts {
-		wait, started := before, make(chan struct{})
-		before = started
-		g.Go(func() error {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-wait:
-			}
-			once := sync.OnceFunc(func() {
-				close(started)
-				if i == len(parts)-1 {
-					up()
-				}
-			})
-			return part(ctx, once)
-		})
-	}
-	return g.Wait()
-}
-
 // deliverStream returns what delivers one stream to a sink until ctx ends or it fails.
-func (s *service) deliverStream(name string, c *config.Sink, what delivered, letters *letterBox, cl *closers) (func(context.Context, func()) error, error) {
+func (s *service) deliverStream(name string, c *config.Sink, what delivered, letters *letterBox, cl *closers) (part, error) {
 	l, err := openLog(letters.client, cl)
 	if err != nil {
 		return nil, err
@@ -235,7 +210,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 			Topics:    func(t string) bool { return topics[t] },
 			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
 	}
-	return func(ctx context.Context, started func()) error {
+	return func(ctx context.Context, started func(), ready func(context.Context) error) error {
 		observer := s.track.Observer(name)
 		var d *pipeline.Deliver
 		observer.Poison = func(ctx context.Context, rows []sinks.Poisoned) error { return d.Poisoned(ctx, rows) }
@@ -256,6 +231,8 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 			Checked: func(b *change.Batch) *change.Batch { return s.contracts.Load().Batch(b, s.violated) },
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
 			Behind:  func(covers []string) { s.track.Stages(name, what.stream, covers) },
+			Ready:   ready,
+			Aside:   func(refused map[string]error) { s.refusedBy(name, what.stream, refused) },
 		}, pipeline.DeliverDeps{
 			Sink: sink, Open: open, Asker: asker, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
 			Meta:    func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, what.stream) },

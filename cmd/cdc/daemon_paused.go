@@ -203,13 +203,14 @@ func (s *service) PauseSink(_ context.Context, name string, paused bool) (admin.
 // Pause implements admin.Operator: of the daemon as a whole.
 func (s *service) Pause(_ context.Context, paused bool) error { return s.pauses.setDaemon(paused) }
 
-// endStopped lets go of a sink that stopped on something to mend, so that it is started anew: the operator says
-// that it is mended.
+// endStopped lets go of a sink that stopped on something to mend, as a whole or in part, so that it is started anew:
+// the operator says that it is mended.
 func (s *service) endStopped(name string) {
 	s.mu.Lock()
 	deliver := s.deliver
 	s.mu.Unlock()
-	if deliver != nil && s.sup.States()["deliver/"+name].State == "stopped" {
+	lines, _ := s.asideAt(name)
+	if deliver != nil && (len(lines) > 0 || s.sup.States()["deliver/"+name].State == "stopped") {
 		deliver.mu.Lock()
 		defer deliver.mu.Unlock()
 		deliver.end(name)

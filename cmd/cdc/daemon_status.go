@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/etlsandbox/cdc/internal/admin"
@@ -80,6 +81,9 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 			k.State, k.Trouble = "paused", admin.Trouble{}
 		} else if k.State != "running" {
 			st.NotReady = append(st.NotReady, fmt.Sprintf("sink %s is %s: %s", name, k.State, k.Trouble.Error))
+		} else if lines, aside := s.asideAt(name); len(lines) > 0 {
+			k.Aside, k.Trouble = aside, admin.Trouble{Error: strings.Join(lines, "; "), Hint: resumeHint(name)}
+			st.NotReady = append(st.NotReady, "sink "+name+": "+k.Trouble.Error)
 		}
 		st.Sinks = append(st.Sinks, k)
 	}

@@ -17,6 +17,11 @@ func (s *service) heldUp(what comparand) error {
 		return err
 	}
 	name := what.target.From
+	if at := s.track.SinkIn(what.sink, what.stream); at.Stopped != nil {
+		return admin.Invalid(fmt.Sprintf("sink %s gets nothing of stream %s: %v", what.sink, what.stream, at.Stopped), resumeHint(what.sink))
+	} else if why := at.Aside[name]; why != nil {
+		return admin.Invalid(fmt.Sprintf("sink %s refuses %s: %v", what.sink, name, why), resumeHint(what.sink))
+	}
 	if what.stream != s.viewStream() {
 		return s.tableHeldUp("table "+name, name)
 	}

@@ -86,6 +86,7 @@ type Sink struct {
 	LagUnknown      bool     `json:"lag_unknown,omitempty" doc:"it has nothing of a stream yet, so there is no lag to count"`
 	Covers          []string `json:"covers" doc:"ids of the covers that it stages"`
 	Quarantined     uint64   `json:"quarantined" doc:"rows that the destination refused"`
+	Aside           []string `json:"aside,omitempty" doc:"tables and views that the destination refuses; it gets the others"`
 	Trouble
 }
 

@@ -392,6 +392,23 @@ func TestDiff(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	// Of a list of sections the entries that differ are named, in short.
+	deliver := func(list string) *Config {
+		return mustParse(t, minimal, Options{Environ: []string{"PW=x"}, Sets: []string{"sinks.neptune.deliver=" + list}})
+	}
+	got = Diff(deliver(`[{from: view/Flat}, {from: "table/a.*", schema: raw}]`), deliver(`[{from: view/Flat, to: Flats, delete: soft}, {from: "table/a.*", schema: raw}]`))
+	want = []Change{
+		{Path: "sinks.neptune.deliver", Old: "{from: view/Flat}", New: "(removed)"},
+		{Path: "sinks.neptune.deliver", Old: "(none)", New: "{from: view/Flat, to: Flats, delete: soft}"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got = Diff(deliver("[{from: view/A}, {from: view/B, delete: soft}]"), deliver("[{from: view/B, delete: soft}, {from: view/A}]"))
+	want = []Change{{Path: "sinks.neptune.deliver", Old: "[{from: view/A}, {from: view/B, delete: soft}]", New: "[{from: view/B, delete: soft}, {from: view/A}]"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 	// What has its default from another key is no change of its own.
 	o.Sets = []string{"name=saturn"}
 	renamed := mustParse(t, minimal, o)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -56,8 +57,61 @@ func diff(out []Change, a, b reflect.Value, path string, live bool) []Change {
 			}
 		}
 		return out
+	case a.Kind() == reflect.Slice && isSection(a.Type().Elem()):
+		return diffEntries(out, a, b, path, live)
 	}
 	return append(out, Change{Path: path, Old: flow(a), New: flow(b), Live: live})
+}
+
+// diffEntries lists the entries that one list of sections has and the other has not; the whole lists when only the
+// order differs.
+func diffEntries(out []Change, a, b reflect.Value, path string, live bool) []Change {
+	was, is := entries(a), entries(b)
+	n := len(out)
+	for _, e := range missing(was, is) {
+		out = append(out, Change{Path: path, Old: e, New: "(removed)", Live: live})
+	}
+	for _, e := range missing(is, was) {
+		out = append(out, Change{Path: path, Old: "(none)", New: e, Live: live})
+	}
+	if len(out) == n {
+		out = append(out, Change{Path: path, Old: "[" + strings.Join(was, ", ") + "]", New: "[" + strings.Join(is, ", ") + "]", Live: live})
+	}
+	return out
+}
+
+// missing returns what is oftener in list than in other.
+func missing(list, other []string) (out []string) {
+	left := map[string]int{}
+	for _, e := range other {
+		left[e]++
+	}
+	for _, e := range list {
+		if left[e]--; left[e] < 0 {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// entries writes each section of a list in one line as the file would hold it, without what has its default.
+func entries(v reflect.Value) []string {
+	out := make([]string, v.Len())
+	for i := range out {
+		e := v.Index(i)
+		none, n := newElement(e.Type()), &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		for _, f := range fieldsOf(e.Type()) {
+			if !same(e.Field(f.index), none.Field(f.index)) {
+				n.Content = append(n.Content, scalarNode(f.key, "!!str"), render(e.Field(f.index), "", nil))
+			}
+		}
+		line, err := yaml.Marshal(n)
+		if err != nil { // a node made here of nothing but text
+			line = []byte(flow(e))
+		}
+		out[i] = strings.TrimSpace(string(line))
+	}
+	return out
 }
 
 // flow writes a setting in one line.

@@ -40,9 +40,18 @@ type DeliverConfig struct {
 	Ahead int
 	// Checked, unless nil, gives a batch as the destination may have it: what contracts withhold is refused.
 	Checked func(b *change.Batch) *change.Batch
+	// Captured, unless nil, reports whether the source still has a table: one that it has not is neither waited nor
+	// asked for.
+	Captured func(table string) bool
 	// Behind is told, before a Mark or a batch that changed it is, which covers (or tables that wait for one)
 	// keep the destination from showing what its Mark says.
 	Behind func(names []string)
+	// Ready is waited for before a cover is asked for: a destination whose other stream cannot start must not have
+	// this one read again at each try.
+	Ready func(ctx context.Context) error
+	// Aside is told, at the start and when it changes, which targets the destination refuses, and why: the others
+	// are delivered without them. The map is the callee's.
+	Aside func(refused map[string]error)
 }
 
 // BatchLimits choose how many whole units are applied together; none splits one.
@@ -79,7 +88,8 @@ type Deliver struct {
 	in        *stream.Reader
 	shapes    *shapes
 	targets   []sinks.Target
-	applied   change.Mark // what the destination holds durably
+	aside     map[string]refused // targets that the destination refuses, by Target.From
+	applied   change.Mark        // what the destination holds durably
 	lastWrite time.Time
 	behind    bool    // some table does not show what the Mark says
 	asking    *asking // from the start of the stage until a cover is asked for
@@ -107,7 +117,13 @@ func NewDeliver(cfg DeliverConfig, d DeliverDeps) *Deliver {
 	if cfg.Started == nil {
 		cfg.Started = func(change.Mark) {}
 	}
-	return &Deliver{cfg: cfg, d: d, targets: slices.Clone(cfg.Targets)}
+	if cfg.Ready == nil {
+		cfg.Ready = func(context.Context) error { return nil }
+	}
+	if cfg.Aside == nil {
+		cfg.Aside = func(map[string]error) {}
+	}
+	return &Deliver{cfg: cfg, d: d, targets: slices.Clone(cfg.Targets), aside: map[string]refused{}}
 }
 
 // Run takes the right to write, asks the destination where it is, and applies the stream from there until
@@ -135,7 +151,8 @@ func (d *Deliver) start(ctx context.Context) error {
 		}
 		d.reshape()
 	}
-	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.targets); err != nil {
+	d.tellAside()
+	if err := d.prepare(ctx); err != nil {
 		return err
 	}
 	if err := d.cfg.Fail("deliver-prepared"); err != nil {
@@ -189,37 +206,8 @@ func (d *Deliver) reshape() {
 	}
 }
 
-// follow makes tables that a record announces targets, before the record is applied: they pass over what
-// comes until the cover that names them, which may be this very record.
-func (d *Deliver) follow(ctx context.Context, p *wire.Progress) error {
-	if d.cfg.Follow == nil {
-		return nil
-	}
-	more := false
-	for _, t := range p.Tables {
-		if slices.ContainsFunc(d.targets, func(o sinks.Target) bool { return o.From == t.ID.String() }) {
-			continue
-		}
-		if target, ok := d.cfg.Follow(t); ok {
-			d.targets, more = append(d.targets, target), true
-		}
-	}
-	if !more {
-		return nil
-	}
-	// What is applied already must be durable under the old right to write before it is taken anew: a process
-	// that was fenced meanwhile finds out here, and does not take it back.
-	if d.quiet != nil {
-		if err := d.put(ctx, d.quiet); err != nil {
-			return err
-		}
-	}
-	if err := d.d.Sink.Prepare(ctx, d.cfg.Stream, d.targets); err != nil {
-		return err
-	}
-	_, err := d.boundaries(ctx)
-	return err
-}
+// left reports whether the source has a table no more.
+func (d *Deliver) left(table string) bool { return d.cfg.Captured != nil && !d.cfg.Captured(table) }
 
 // lacks tells that no table shows what the Mark says, until a batch is applied.
 func (d *Deliver) lacks() {
@@ -244,7 +232,7 @@ func (d *Deliver) boundaries(ctx context.Context) (map[string]sinks.TableState, 
 	var names []string
 	for _, t := range d.targets {
 		switch st := states[t.From]; {
-		case st.Phase == sinks.Live, st.Phase == sinks.Noting:
+		case st.Phase == sinks.Live, st.Phase == sinks.Noting, st.Phase == sinks.Waiting && d.left(t.From):
 		case st.Cover == "":
 			names = append(names, t.From)
 		case !slices.Contains(names, st.Cover):
@@ -260,12 +248,15 @@ func (d *Deliver) boundaries(ctx context.Context) (map[string]sinks.TableState, 
 // the stream does not carry yet gets one anyway, when it begins.
 func (d *Deliver) waits(states map[string]sinks.TableState) bool {
 	return slices.ContainsFunc(d.targets, func(t sinks.Target) bool {
-		return states[t.From].Phase == sinks.Waiting && d.shapes.versions[t.From] != nil
+		return states[t.From].Phase == sinks.Waiting && d.shapes.versions[t.From] != nil && !d.left(t.From)
 	})
 }
 
 // ask fills the destination by a cover: what it lacks or cannot be sure of. A normal start of a new one.
 func (d *Deliver) ask(ctx context.Context, since int64) error {
+	if err := d.cfg.Ready(ctx); err != nil {
+		return err
+	}
 	if err := d.open(ctx, change.Mark{}); err != nil {
 		return err
 	}
@@ -273,7 +264,9 @@ func (d *Deliver) ask(ctx context.Context, since int64) error {
 	d.asking = nil // a begin that does not hold is not taken twice
 	a := Ask{Reader: d.cfg.Sink, Heal: true, Since: since, Floor: d.applied.Seq}
 	for _, t := range d.targets {
-		a.Tables = append(a.Tables, t.From)
+		if !d.left(t.From) {
+			a.Tables = append(a.Tables, t.From)
+		}
 	}
 	slices.Sort(a.Tables)
 	b, err := await(ctx, d.in, d.d.Asker, d.d.Wait, a, d.cfg.AskEvery)
@@ -418,7 +411,7 @@ func (d *Deliver) put(ctx context.Context, b *change.Batch) error {
 	}
 	started := d.d.Clock.Now()
 	d.current = b
-	err := d.d.Sink.Apply(ctx, d.cfg.Checked(b))
+	err := d.give(ctx, b)
 	d.current = nil
 	if err != nil {
 		return err

@@ -48,6 +48,10 @@ type SinkProgress struct {
 	Lag time.Duration
 	// Staging are the covers that the destination stages; it does not show what its Mark says.
 	Staging []string
+	// Aside are the tables or views that the destination refuses, and why; it gets the others.
+	Aside map[string]error
+	// Stopped is why the destination gets nothing of this stream until an operator resumes it; nil while it does.
+	Stopped error
 }
 
 // CoverProgress is a cover that runs, or has ended lately.

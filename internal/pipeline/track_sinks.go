@@ -122,6 +122,24 @@ func (t *Tracker) Stages(sink, stream string, covers []string) {
 	t.signal()
 }
 
+// Aside notes which tables or views of a stream a destination refuses, and why.
+func (t *Tracker) Aside(sink, stream string, why map[string]error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.progress(sink, stream)
+	p.Aside, p.Stopped = why, nil
+	t.signal()
+}
+
+// Stopped notes that a destination gets nothing more of a stream until an operator resumes it, and why.
+func (t *Tracker) Stopped(sink, stream string, why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.progress(sink, stream)
+	p.Aside, p.Stopped = nil, why
+	t.signal()
+}
+
 // Observer returns what a sink tells of itself.
 func (t *Tracker) Observer(sink string) sinks.Observer {
 	m := t.Metrics.Sink

@@ -104,7 +104,7 @@ func (a *apply) body(ctx context.Context) error {
 				return err
 			}
 			if err := a.evolve(ctx, tg, shape); err != nil {
-				return err
+				return sinks.OfTarget(tg.From, err)
 			}
 		}
 	}
@@ -264,7 +264,7 @@ func (a *apply) follow(ctx context.Context, tg *target, shape *change.Table) err
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
-	return a.evolve(ctx, tg, shape)
+	return sinks.OfTarget(tg.From, a.evolve(ctx, tg, shape))
 }
 
 func (a *apply) drain(ctx context.Context, fold *sinks.Fold, large bool) error {

@@ -74,7 +74,7 @@ func (s *Sink) prepare(ctx context.Context, name string, targets []sinks.Target)
 	for _, t := range targets {
 		tg, err := newTarget(t, s.cfg)
 		if err != nil {
-			return err
+			return sinks.OfTarget(t.From, err)
 		}
 		if st.targets[t.From] != nil {
 			return &sinks.StopError{What: fmt.Sprintf("%s is delivered twice", t.From), Hint: "name it once in deliver"}
