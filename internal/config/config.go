@@ -177,7 +177,7 @@ type Deliver struct {
 	From   From   `key:"from" doc:"view/NAME, or table/ and an anchored regular expression over database.table" need:"yes"`
 	To     string `key:"to" doc:"name of the destination's table; empty: the view's or table's own"`
 	Schema string `key:"schema" doc:"schema of the destination's table; empty: the sink's"`
-	Delete string `key:"delete" doc:"rows are removed, or marked in the column IsDeleted" enum:"hard|soft"`
+	Delete string `key:"delete" doc:"rows are removed, or marked in the column IsDeleted (spelt as names says)" enum:"hard|soft"`
 	// Identity is a column of the tables that EtlSandbox made: it stays, and nothing writes it.
 	Identity string `key:"identity" doc:"a surrogate column that the destination numbers and that is never written; not in clickhouse"`
 	// OrderBy and PartitionBy shape a table of ClickHouse when it is made.
