@@ -230,9 +230,12 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 			},
 			Checked: func(b *change.Batch) *change.Batch { return s.contracts.Load().Batch(b, s.violated) },
 			Applied: func(a pipeline.Applied) { s.track.Applied(name, a) },
-			Behind:  func(covers []string) { s.track.Stages(name, what.stream, covers) },
-			Ready:   ready,
-			Aside:   func(refused map[string]error) { s.refusedBy(name, what.stream, refused) },
+			Lost: func(why error) {
+				s.log.Warn("the destination cannot go on where it stands: it asks for a cover", "stage", "deliver", "sink", name, "stream", what.stream, "err", why)
+			},
+			Behind: func(covers []string) { s.track.Stages(name, what.stream, covers) },
+			Ready:  ready,
+			Aside:  func(refused map[string]error) { s.refusedBy(name, what.stream, refused) },
 		}, pipeline.DeliverDeps{
 			Sink: sink, Open: open, Asker: asker, Clock: pipeline.WallClock{}, Wait: pipeline.Sleep,
 			Meta:    func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, l, what.stream) },

@@ -353,6 +353,9 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed, Joined: s.track.Joined,
 		Defined: s.defined.known,
+		Lost: func(why string) {
+			s.log.Warn("the join state cannot go on where it stands: it asks for a cover", "stage", "join", "err", why)
+		},
 		Compile: s.recompile,
 	}, pipeline.JoinDeps{
 		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),

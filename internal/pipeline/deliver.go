@@ -32,6 +32,8 @@ type DeliverConfig struct {
 	Started func(at change.Mark)
 	// Applied is told each batch that the destination has taken.
 	Applied func(Applied)
+	// Lost, unless nil, is told why the stage cannot go on where the destination stands, before it asks for a cover.
+	Lost func(why error)
 	// Uncounted, for a test only: a batch is what can be read of it now, however much was announced.
 	Uncounted bool
 	// Ahead, unless 0, bounds the bytes of rows of a batch that are held, so that the next batch is read and
@@ -286,6 +288,9 @@ func (d *Deliver) step(ctx context.Context) error {
 	err := advance(ctx)
 	if !errors.Is(err, stream.ErrGone) {
 		return err
+	}
+	if d.cfg.Lost != nil {
+		d.cfg.Lost(err)
 	}
 	since, err := d.in.EndOffset(ctx)
 	if err != nil {

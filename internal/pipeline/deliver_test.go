@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -248,7 +249,9 @@ func TestBehindRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked = nil
-	d = f.deliver(memory.Open(db, memory.Options{Reader: "neptune"}), asks, nil, targetOf(tab))
+	var lost []error
+	tell := func(c *DeliverConfig) { c.Lost = func(why error) { lost = append(lost, why) } }
+	d = f.deliver(memory.Open(db, memory.Options{Reader: "neptune"}), asks, tell, targetOf(tab))
 	if err := d.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -260,6 +263,9 @@ func TestBehindRetention(t *testing.T) {
 	settle(t, d, f)
 	if len(asked) != 1 || asked[0].Reader != "neptune" || !asked[0].Heal || !slices.Equal(asked[0].Tables, []string{"d.t"}) {
 		t.Errorf("asked %+v, want one heal of d.t for neptune", asked)
+	}
+	if len(lost) != 1 || !strings.Contains(lost[0].Error(), stream.ProgressTopic(testStream)+"[0]") || !strings.Contains(lost[0].Error(), "retention") {
+		t.Errorf("told %v, want the place and the way out, once", lost)
 	}
 	var got []string
 	for _, r := range rowsOf(db, "t") {

@@ -85,6 +85,9 @@ type JoinConfig struct {
 	Consumed func(byTable map[string]int)
 	// Joined is told where in the raw stream a batch has brought the state, and how long that took.
 	Joined func(in change.Mark, took time.Duration)
+	// Lost, unless nil, is told why the state cannot go on where it stands, before the stage asks for a cover; not
+	// when the view stream begins anew.
+	Lost func(why string)
 	// Defined is told, whenever all views have their definitions of now, where the view stream stands.
 	Defined func(at change.Seq)
 	// NewID makes the ids of covers. Default: stream.RandomID.
@@ -264,11 +267,12 @@ func (j *Join) input(ctx context.Context) error {
 	if !errors.Is(err, stream.ErrGone) && !j.misfit(err) {
 		return err
 	}
+	why := err.Error()
 	since, err := j.in.EndOffset(ctx)
 	if err != nil {
 		return err
 	}
-	return j.rebuild(ctx, Ask{Since: since})
+	return j.rebuild(ctx, why, Ask{Since: since})
 }
 
 // take processes a record, together with those behind it that fit. A record is accepted before its rows
@@ -315,7 +319,7 @@ func (j *Join) process(ctx context.Context, recs []*stream.Record) error {
 		if err != nil {
 			return err
 		}
-		return j.rebuild(ctx, Ask{Since: since})
+		return j.rebuild(ctx, errReshaped.Error(), Ask{Since: since})
 	}
 	next := j.coveringAfter(recs[0].Progress)
 	b, m, err := j.fold(ctx, recs, j.emitting(next))

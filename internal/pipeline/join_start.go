@@ -33,16 +33,19 @@ func (j *Join) start(ctx context.Context) error {
 			return err
 		}
 		if begun > 0 {
-			return j.rebuild(ctx, Ask{Floor: begun - 1})
+			return j.rebuild(ctx, why, Ask{Floor: begun - 1})
 		}
-		return j.rebuild(ctx, Ask{Since: since})
+		if st.Fresh { // a start as any other
+			why = ""
+		}
+		return j.rebuild(ctx, why, Ask{Since: since})
 	}
 	if err := j.openInput(ctx, j.at.In); err != nil {
 		return err
 	}
 	switch err := j.replay(ctx, *st.Newest.Input); {
 	case errors.Is(err, stream.ErrGone), errors.Is(err, errReplay), j.misfit(err):
-		return j.rebuild(ctx, Ask{Since: since})
+		return j.rebuild(ctx, err.Error(), Ask{Since: since})
 	case err != nil:
 		return err
 	}
@@ -51,7 +54,10 @@ func (j *Join) start(ctx context.Context) error {
 	return j.write(m, nil)
 }
 
-var errReplay = errors.New("the state cannot be brought to where the view stream stands")
+var (
+	errReplay   = errors.New("the state cannot be brought to where the view stream stands")
+	errReshaped = errors.New("a table that the views read has another shape now")
+)
 
 // unusable says why the state cannot go on from where it stands; "" when it can.
 func (j *Join) unusable(ctx context.Context, st *stream.State) (string, error) {
@@ -150,7 +156,10 @@ func (j *Join) underWay(ctx context.Context, st *stream.State) (begun change.Seq
 
 // rebuild starts over from a cover: it asks, as a says, until it sees a begin that serves it. That is one from
 // behind the place where the progress topic ended when it began to ask, or one that is under way.
-func (j *Join) rebuild(ctx context.Context, a Ask) error {
+func (j *Join) rebuild(ctx context.Context, why string, a Ask) error {
+	if j.cfg.Lost != nil && why != "" {
+		j.cfg.Lost(why)
+	}
 	if err := j.state.Reset(j.engine.Tables()); err != nil {
 		return err
 	}
