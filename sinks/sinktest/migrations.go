@@ -85,9 +85,10 @@ func Migrations(t *testing.T, d Migrated) {
 
 	wider := *shape
 	wider.Columns = append(slices.Clone(shape.Columns), change.Column{Name: "New", Type: change.Type{Kind: change.Int, Name: "int"}, Nullable: true})
-	targets[0].Table = &wider
+	targets[0].Table, targets[0].Extra = &wider, sinks.Extra{Position: "_cdc_position", AppliedAt: "_cdc_applied_at"}
 	alter := planned()
-	if len(alter) == 0 || !strings.Contains(alter[0], "ADD") || !strings.Contains(alter[0], "New") {
+	if all := strings.Join(alter, "\n"); len(alter) == 0 || !strings.Contains(alter[0], "ADD") || !strings.Contains(alter[0], "New") ||
+		!strings.Contains(all, "_cdc_position") || !strings.Contains(all, "_cdc_applied_at") {
 		t.Fatalf("planned for a new column: %q", alter)
 	}
 	if err := d.prepareStrict(t, f, targets); !errors.Is(err, sinks.ErrStop) || !strings.Contains(err.Error(), alter[0]) {
@@ -112,7 +113,7 @@ func Migrations(t *testing.T, d Migrated) {
 	if list := status(t, db); len(list) > 0 {
 		t.Errorf("left after a purge: %v", list)
 	}
-	if targets[0].Table = shape; !slices.Equal(planned(), first) {
+	if targets[0].Table, targets[0].Extra = shape, (sinks.Extra{}); !slices.Equal(planned(), first) {
 		t.Errorf("planned after a purge:\n%s", strings.Join(planned(), "\n"))
 	}
 	done, err = migrate.Apply(ctx, db, func(context.Context) ([]string, error) { return []string{"SELECT 1"}, nil })
