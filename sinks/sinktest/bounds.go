@@ -35,7 +35,7 @@ func testStatements(t *testing.T, b *bench) {
 		return events
 	}
 	// A destination may take small batches another way; both ways are looked at.
-	for _, c := range []struct{ few, many int }{{2, 200}, {2000, 8000}} {
+	for _, c := range []struct{ few, many int }{{2, 100}, {2000, 8000}} {
 		count(b.changes(inserts(c.few*20_000, c.few)...)) // the first may prepare statements and temporary tables
 		one := count(b.changes(inserts(c.few*10_000, c.few)...))
 		other := count(b.changes(inserts(c.many*10_000, c.many)...))

@@ -40,8 +40,8 @@ func flatRow(n, version int64) change.Row {
 	}
 }
 
-// BenchmarkClientAlone measures what the client's side does alone: rows of a batch, encoded and sent by bulk load to a
-// receiver that reads and discards.
+// BenchmarkClientAlone measures what the client's side does alone: rows of a batch, encoded and sent, by bulk load or as
+// a small batch's one message, to a receiver that reads and discards.
 func BenchmarkClientAlone(b *testing.B) {
 	table := flat()
 	tg, err := newTarget(sinks.Target{From: "Flat", Table: table, To: "Flat"}, "dbo", 0)
@@ -62,7 +62,7 @@ func BenchmarkClientAlone(b *testing.B) {
 			b.Error(err)
 		}
 	})
-	for _, size := range []int{100, 10_000} {
+	for _, size := range []int{1, 10, 50, 100, smallRows, 10_000} {
 		nets := make([]sinks.Net, size)
 		for i := range nets {
 			row := flatRow(int64(i), 0)
@@ -72,27 +72,43 @@ func BenchmarkClientAlone(b *testing.B) {
 			}
 			nets[i] = sinks.Net{Key: key, Row: row, Seq: 1, Table: table}
 		}
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			b.ReportAllocs()
-			before := cpu(b)
-			for b.Loop() {
-				a := &apply{s: s, st: &stream{}, b: &change.Batch{}, inboxes: map[*target]*inbox{}}
-				l := newLoader(a, &inbox{tg: tg})
-				err := l.load(b.Context(), func() error {
-					for i := range nets {
-						if err := l.net(&nets[i]); err != nil {
-							return err
-						}
+		a := &apply{s: s, st: &stream{targets: map[string]*target{"Flat": tg}}, b: &change.Batch{}, inboxes: map[*target]*inbox{}}
+		measure := func(name string, send func() error) {
+			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
+				b.ReportAllocs()
+				before := cpu(b)
+				for b.Loop() {
+					if err := send(); err != nil {
+						b.Fatal(err)
 					}
-					return nil
-				})
-				if err != nil {
-					b.Fatal(err)
 				}
+				rows := float64(size) * float64(b.N)
+				b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
+				b.ReportMetric(float64(cpu(b)-before)/rows, "cpu-ns/row")
+			})
+		}
+		measure("bulk", func() error {
+			l := newLoader(a, &inbox{tg: tg})
+			return l.load(b.Context(), func() error {
+				for i := range nets {
+					if err := l.net(&nets[i]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+		if size > smallRows {
+			continue
+		}
+		measure("message", func() error {
+			args, err := a.smallMessage(map[string][]sinks.Net{"Flat": nets})
+			if err != nil {
+				return err
 			}
-			rows := float64(size) * float64(b.N)
-			b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
-			b.ReportMetric(float64(cpu(b)-before)/rows, "cpu-ns/row")
+			applied := 0
+			_, err = s.session.one(b.Context(), executeSQL, args, &applied)
+			return err
 		})
 	}
 }
@@ -196,6 +212,13 @@ func (r *receiver) serve() error {
 		t := wire.NewTokens(out, false)
 		if kind == wire.KindBatch && asked {
 			t.Columns(r.columns)
+		}
+		if kind == wire.KindRPC { // a small batch was applied
+			applied := []wire.Column{{Name: "applied", Type: datatype.Simple(datatype.Int)}}
+			t.Columns(applied)
+			if err := t.Row(applied, []datatype.Value{datatype.Of("1")}); err != nil {
+				return err
+			}
 		}
 		// The driver cancels what it reads when it has all it needs, and waits for the confirmation.
 		t.End(wire.Done{Attention: kind == wire.KindAttention})

@@ -17,7 +17,7 @@ import (
 
 const (
 	// smallRows bounds the events of a small batch.
-	smallRows = 200
+	smallRows = 100
 	// smallBytes bounds its rows.
 	smallBytes = 256 << 10
 	// mostParameters of a call: SQL Server takes 2,100, among them the text and the declarations.
@@ -149,6 +149,11 @@ func (a *apply) smallCall(ctx context.Context) ([]any, error) {
 	if nets == nil || err != nil {
 		return nil, err
 	}
+	return a.smallMessage(nets)
+}
+
+// smallMessage is the call for net changes by table; none as above.
+func (a *apply) smallMessage(nets map[string][]sinks.Net) ([]any, error) {
 	fence, err := a.fenceParameters()
 	if err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func TestStatementsPerBatch(t *testing.T) {
 	if one, some := count(w.inserts(tg.Table, 0, 1, good)), count(w.inserts(tg.Table, 10, smallRows, good)); one != 1 || some != 1 {
 		t.Errorf("%d statements for a row, %d for %d, want 1", one, some, smallRows)
 	}
-	const most = 7 // begin, Mark, empty inbox, load, update, insert, commit
+	const most = 7                                   // begin, Mark, empty inbox, load, update, insert, commit
 	count(w.inserts(tg.Table, 0, smallRows+1, good)) // makes the temporary table
 	some, many := count(w.inserts(tg.Table, 0, smallRows+1, good)), count(w.inserts(tg.Table, 0, 20_000, good))
 	if some != many || some > most {

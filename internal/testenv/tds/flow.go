@@ -55,7 +55,7 @@ func (s *session) flow(ctx context.Context, src *tsql.Source) (done bool, err er
 	case *tsql.Declare:
 		return true, s.declare(ctx, x)
 	case *tsql.DeclareTable:
-		return true, s.declareTable(ctx, x)
+		return true, s.declareTable(ctx, x, src.Text)
 	case *tsql.SetVariable:
 		return true, s.assign(ctx, x)
 	case *tsql.WaitFor:

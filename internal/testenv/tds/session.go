@@ -84,7 +84,7 @@ func newSession(c *connection) (*session, error) {
 		_ = pg.Close(c.life) // the other error is told
 		return nil, fmt.Errorf("prepare a session: %w", err)
 	}
-	return &session{c: c, pg: pg, options: defaults(), prepared: map[int]prepared{}, tables: tableVariables{names: map[string]string{}}}, nil
+	return &session{c: c, pg: pg, options: defaults(), prepared: map[int]prepared{}, tables: newTableVariables()}, nil
 }
 
 // close ends the session; what is open is rolled back.
@@ -109,6 +109,7 @@ func (s *session) reset(ctx context.Context, keepTransaction bool) error {
 				return fmt.Errorf("reset a session: %w", err)
 			}
 		}
+		clear(s.tables.spare)
 	}
 	s.options, s.prepared, s.rowCount = defaults(), map[int]prepared{}, 0
 	s.reply.SessionReset()

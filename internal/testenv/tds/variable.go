@@ -15,7 +15,16 @@ import (
 type tableVariables struct {
 	names map[string]string // in lower case -> PostgreSQL's
 	made  int               // by the session, ever
+	// declared are the declarations of those in names; spare are empty tables of requests before, by declaration.
+	declared, spare map[string]string
 }
+
+func newTableVariables() tableVariables {
+	return tableVariables{names: map[string]string{}, declared: map[string]string{}, spare: map[string]string{}}
+}
+
+// mostSpare bounds the tables that are kept for the next declaration of the same text.
+const mostSpare = 50
 
 func isTableVariable(name tsql.Name) bool { return len(name) == 1 && strings.HasPrefix(name[0], "@") }
 
@@ -27,7 +36,7 @@ func (v *tableVariables) find(name string) (string, error) {
 	return "", &rewrite.Error{Number: 1087, Class: 15, Text: fmt.Sprintf("Must declare the table variable \"%s\".", name)}
 }
 
-func (s *session) declareTable(ctx context.Context, x *tsql.DeclareTable) error {
+func (s *session) declareTable(ctx context.Context, x *tsql.DeclareTable, text string) error {
 	name := x.Name.Last()
 	key := strings.ToLower(name)
 	_, scalar := s.variables[key]
@@ -45,6 +54,16 @@ func (s *session) declareTable(ctx context.Context, x *tsql.DeclareTable) error 
 			return &rewrite.Error{Number: rewrite.Refusal, Class: 15, Text: "a constraint of a table variable has no name, unlike " + k.Name}
 		}
 	}
+	for _, c := range x.Columns {
+		if c.Identity {
+			return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement IDENTITY columns of table variables (" + c.Name + ")"}
+		}
+	}
+	if behind, ok := s.tables.spare[text]; ok {
+		delete(s.tables.spare, text)
+		s.tables.names[key], s.tables.declared[behind] = behind, text
+		return nil
+	}
 	s.tables.made++
 	behind := fmt.Sprintf("%s/%d", name, s.tables.made)
 	sql, err := s.translator().CreateTable(ctx, &x.CreateTable, rewrite.Place{Name: behind, Temp: true})
@@ -55,17 +74,27 @@ func (s *session) declareTable(ctx context.Context, x *tsql.DeclareTable) error 
 		return s.command(ctx, strings.Join(sql, "; "))
 	})
 	if err == nil {
-		s.tables.names[key] = behind
+		s.tables.names[key], s.tables.declared[behind] = behind, text
 	}
 	return err
 }
 
 // forgetTables ends the request's table variables.
 func (s *session) forgetTables() {
-	if s.tx.count == 0 && !s.pg.IsClosed() { // else the name is not used again, and the table goes with the session
-		for _, t := range s.tables.names {
-			// What cannot be dropped is in nobody's way, as above.
-			_, _ = s.pg.Exec(s.c.life, "DROP TABLE IF EXISTS pg_temp."+rewrite.Ident(t)).ReadAll()
+	for _, t := range s.tables.names {
+		text := s.tables.declared[t]
+		delete(s.tables.declared, t)
+		if s.tx.count > 0 || s.pg.IsClosed() {
+			continue // its name is not used again, and it goes with the session
+		}
+		do := "DELETE FROM pg_temp."
+		if _, kept := s.tables.spare[text]; kept || len(s.tables.spare) >= mostSpare {
+			do = "DROP TABLE pg_temp."
+		} else {
+			s.tables.spare[text] = t
+		}
+		if _, err := s.pg.Exec(s.c.life, do+rewrite.Ident(t)).ReadAll(); err != nil {
+			delete(s.tables.spare, text) // what is left of it is in nobody's way, as above
 		}
 	}
 	clear(s.tables.names)
