@@ -114,6 +114,9 @@ func appendValue(b []byte, f form, v change.Value) ([]byte, error) {
 	case kindUint:
 		return appendUnsigned(b, f.bits, v)
 	case kindFloat:
+		if f.bits == 32 && float64(float32(v.Double())) != v.Double() {
+			return b, refuse("%s in a column of type %s", v, f.ddl())
+		}
 		if f.bits == 32 {
 			return binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(v.Double()))), nil
 		}

@@ -80,6 +80,8 @@ func TestRefused(t *testing.T) {
 		{"100", in(change.Decimal, dec, false), change.DecimalValue("100.00"), false},
 		{"rounded", in(change.Decimal, dec, false), change.DecimalValue("1.001"), false},
 		{"zeros are not rounded", in(change.Decimal, dec, false), change.DecimalValue("1.010"), true},
+		{"a double that a float holds", in(change.Double, form{kind: kindFloat, bits: 32}, false), change.DoubleValue(0.5), true},
+		{"a double that a float rounds", in(change.Double, form{kind: kindFloat, bits: 32}, false), change.DoubleValue(0.1), false},
 		{"1899-12-31", in(change.Date, form{kind: kindDate}, false), change.DateValue(firstDay - 1), false},
 		{"1900-01-01", in(change.Date, form{kind: kindDate}, false), change.DateValue(firstDay), true},
 		{"2299-12-31", in(change.Date, form{kind: kindDate}, false), change.DateValue(lastDay), true},

@@ -178,7 +178,7 @@ func (c *copier) row(n *sinks.Net, cols []int, want func(int) bool) error {
 			v = n.Row[cols[i]]
 		}
 		var err error
-		if c.out, err = appendField(c.out, col.form, col.typ, v); err != nil {
+		if c.out, err = col.append(c.out, v); err != nil {
 			return fmt.Errorf("column %s: %w", col.name, err)
 		}
 	}

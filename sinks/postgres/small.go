@@ -201,7 +201,7 @@ func (tg *target) arrays(nets []*sinks.Net, want func(int) bool) (source string,
 			if cols[i] >= 0 {
 				v = n.Row[cols[i]]
 			}
-			if array, err = appendField(array, c.form, c.typ, v); err != nil {
+			if array, err = c.append(array, v); err != nil {
 				return "", nil, fmt.Errorf("column %s: %w", c.name, err)
 			}
 		}

@@ -44,6 +44,7 @@ type column struct {
 	// actual and collation are those of the destination's column.
 	actual    string
 	collation string
+	exact     func(change.Value) error // refuses what the column would not keep as it is; nil: nothing to ask
 }
 
 // target is one delivered table with everything that its statements need. It is rebuilt when a shape
@@ -163,6 +164,7 @@ func (tg *target) bind(r *relation) {
 	for i := range tg.columns {
 		if a, ok := r.columns[tg.columns[i].name]; ok {
 			tg.columns[i].actual, tg.columns[i].collation = a.typ, a.collation
+			tg.columns[i].exact = tg.columns[i].exactly()
 		}
 	}
 	tg.uniques = nil
