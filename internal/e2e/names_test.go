@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/etlsandbox/cdc/internal/testenv"
 )
 
@@ -50,32 +52,7 @@ func TestNamesAndExtraColumns(t *testing.T) {
 	s.waitShown(time.Minute)
 	ask(0, "verify")
 	pg := s.postgres()
-	look := func() map[int32]traced {
-		t.Helper()
-		rows, err := pg.Query(t.Context(), `SELECT item_id, item_name, xmin::text, _cdc_position, is_deleted,
-_cdc_applied_at BETWEEN now() - interval '1 hour' AND now(), _cdc_position <= (SELECT max(seq) FROM cdc_progress WHERE table_name = '') FROM item_flat`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		out := map[int32]traced{}
-		for rows.Next() {
-			var id int32
-			var r traced
-			var recent, known bool
-			if err := rows.Scan(&id, &r.name, &r.xmin, &r.position, &r.deleted, &recent, &known); err != nil {
-				t.Fatal(err)
-			}
-			if !recent || !known {
-				t.Errorf("row %d has a time or a position that cannot be: %+v", id, r)
-			}
-			out[id] = r
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	look := func() map[int32]traced { t.Helper(); return tracedRows(t, pg) }
 	first := look()
 	if len(first) != 3 || first[1].position == 0 {
 		t.Fatalf("shown at first: %+v", first)
@@ -124,4 +101,32 @@ _cdc_applied_at BETWEEN now() - interval '1 hour' AND now(), _cdc_position <= (S
 	if out := ask(2, "migrate", "plan"); !strings.Contains(out, "item_id") || !strings.Contains(out, "ItemId") {
 		t.Errorf("a table whose columns are spelt otherwise now:\n%s", out)
 	}
+}
+
+// tracedRows reads what the destination shows, and checks each row's time and place.
+func tracedRows(t *testing.T, pg *pgx.Conn) map[int32]traced {
+	t.Helper()
+	rows, err := pg.Query(t.Context(), `SELECT item_id, item_name, xmin::text, _cdc_position, is_deleted,
+_cdc_applied_at BETWEEN now() - interval '1 hour' AND now(), _cdc_position <= (SELECT max(seq) FROM cdc_progress WHERE table_name = '') FROM item_flat`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	out := map[int32]traced{}
+	for rows.Next() {
+		var id int32
+		var r traced
+		var recent, known bool
+		if err := rows.Scan(&id, &r.name, &r.xmin, &r.position, &r.deleted, &recent, &known); err != nil {
+			t.Fatal(err)
+		}
+		if !recent || !known {
+			t.Errorf("row %d has a time or a position that cannot be: %+v", id, r)
+		}
+		out[id] = r
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
