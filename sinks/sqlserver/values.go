@@ -59,6 +59,8 @@ func (c *column) encode(v change.Value) (any, error) {
 	case formReal, formFloat:
 		if f := v.Double(); math.IsNaN(f) || math.IsInf(f, 0) {
 			return nil, refuse("%v is no number for SQL Server", f)
+		} else if c.actual.name == "real" && float64(float32(f)) != f {
+			return nil, refuse("%v does not fit the digits of real", f)
 		}
 		return v.Double(), nil
 	case formText:

@@ -103,6 +103,8 @@ func TestValuesThatAreRefused(t *testing.T) {
 	}
 	narrow := columnOf(t, typ(change.String, "varchar", 40))
 	narrow.actual.length = 3
+	float := columnOf(t, typ(change.Double, "double", 0))
+	float.actual = sqlType{name: "real"}
 	seconds := columnOf(t, typ(change.Datetime, "datetime", 0))
 	seconds.actual.scale = 0
 	for _, c := range []struct {
@@ -126,6 +128,8 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{columnOf(t, typ(change.Date, "date", 0)), change.DateValue(math.MaxInt64), "outside the years"},
 		{columnOf(t, typ(change.Datetime, "datetime", 0)), change.DatetimeValue(afterMicros), "outside the years"},
 		{columnOf(t, typ(change.Datetime, "datetime", 0)), change.DatetimeValue(afterMicros - 1), ""},
+		{float, change.DoubleValue(0.1), "does not fit the digits of real"},
+		{float, change.DoubleValue(0.5), ""},
 		{seconds, change.DatetimeValue(1), "do not fit the digits of datetime2(0)"},
 		{seconds, change.DatetimeValue(1_000_000), ""},
 		{columnOf(t, typ(change.Double, "double", 0)), change.DoubleValue(math.Inf(1)), "no number"},
