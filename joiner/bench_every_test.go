@@ -4,6 +4,7 @@ package joiner_test
 
 import (
 	"fmt"
+	"math"
 	"syscall"
 	"testing"
 	"time"
@@ -14,8 +15,8 @@ import (
 
 // BenchmarkEveryRow measures statements that change every row of a table of 100,000: one batch, each row of
 // the view changes. "spilled" has the memory that the program gives it by default and moves parts of the batch
-// to scratch; "memory" has no limit. Processor time of the whole process, its background work included, is what
-// to compare: wall time depends on what else the machine does.
+// to scratch; "memory" has no limit. What to compare is the processor time of the whole process, its background
+// work included, in the round that took least: the rest depends on what else the machine does.
 func BenchmarkEveryRow(b *testing.B) {
 	statements := []struct {
 		name string
@@ -41,8 +42,9 @@ func BenchmarkEveryRow(b *testing.B) {
 				o := joiner.Options{Limit: limit.bytes, Scratch: func() (joiner.Scratch, error) { return bn.store.Scratch() }}
 				b.ReportAllocs()
 				outputs := 0
-				began := processorTime(b)
+				least := time.Duration(math.MaxInt64)
 				for round := 0; b.Loop(); round++ {
+					began := processorTime(b)
 					outputs += bn.apply(b, o, func(jb *joiner.Batch) error {
 						for i := 1; i <= benchRentals; i++ {
 							ev := s.row(i, round)
@@ -53,11 +55,12 @@ func BenchmarkEveryRow(b *testing.B) {
 						}
 						return nil
 					})
+					least = min(least, processorTime(b)-began)
 				}
 				if outputs != b.N*benchRentals {
 					b.Errorf("%d outputs in %d rounds", outputs, b.N)
 				}
-				b.ReportMetric(float64(processorTime(b)-began)/float64(outputs), "cpu-ns/row")
+				b.ReportMetric(float64(least)/benchRentals, "cpu-ns/row")
 			})
 		}
 	}

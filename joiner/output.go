@@ -40,12 +40,15 @@ func (s *side) equal(o *side) bool {
 // pair is what leaves and what enters the view under one output key.
 type pair struct{ old, new side }
 
-// accumulator gathers the rows of one view under their output keys.
+// accumulator gathers the rows of one view under their output keys. A row is either in rows or in updates.
 type accumulator struct {
-	rows  map[string]*pair
-	free  []pair
-	bytes int
+	rows    map[string]*pair
+	free    []pair
+	updates updates
+	bytes   int // of rows
 }
+
+func (a *accumulator) size() int { return a.bytes + a.updates.bytes }
 
 func (a *accumulator) at(key []byte, text func([]byte) string) *pair {
 	if p := a.rows[string(key)]; p != nil {
@@ -84,20 +87,34 @@ func (b *Batch) Outputs(name string) iter.Seq2[Output, error] {
 			b.spilledOutputs(v, yield)
 			return
 		}
-		b.yieldSorted(yield)
+		b.yieldSorted(v, yield)
 	}
 }
 
 // yieldSorted hands out what the accumulator holds and empties it.
-func (b *Batch) yieldSorted(yield func(Output, error) bool) {
-	rows := b.acc.rows
+func (b *Batch) yieldSorted(v *viewState, yield func(Output, error) bool) {
+	acc := b.acc
 	b.acc = accumulator{}
-	for _, key := range slices.Sorted(maps.Keys(rows)) {
-		out, ok := rows[key].output(key)
+	acc.updates.sort()
+	next := 0
+	before := func(key string, all bool) bool { // the updates before the key
+		for ; next < acc.updates.len() && (all || string(acc.updates.key(next)) < key); next++ {
+			if !yield(acc.updates.output(next, len(v.plan.Select))) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, key := range slices.Sorted(maps.Keys(acc.rows)) {
+		if !before(key, false) {
+			return
+		}
+		out, ok := acc.rows[key].output(key)
 		if ok && !yield(out, nil) {
 			return
 		}
 	}
+	before("", true)
 }
 
 // output is the net change; ok is false when there is none.
@@ -187,7 +204,8 @@ func (b *Batch) collect(w *walker) error {
 	if w.look == lookBoth {
 		return b.collectUpdate(w)
 	}
-	row, key, problem, err := b.project(w, nil)
+	row := b.arena.row(len(w.v.plan.Select))
+	key, problem, err := b.project(w, row, nil)
 	if err != nil {
 		return err
 	}
@@ -208,11 +226,10 @@ func (a *accumulator) fill(s *side, with side) {
 	*s = with
 }
 
-// project computes the output row of the walker's tuple. key is valid until the next call. Columns that do
-// not read the updated input are taken from same, if it is given.
-func (b *Batch) project(w *walker, same change.Row) (row change.Row, key []byte, problem, err error) {
+// project computes the output row of the walker's tuple into row. key is valid until the next call. Columns
+// that do not read the updated input are taken from same, if it is given.
+func (b *Batch) project(w *walker, row, same change.Row) (key []byte, problem, err error) {
 	plan := w.v.plan
-	row = b.arena.row(len(plan.Select))
 	for i, x := range plan.Select {
 		if same != nil && !w.v.inputs[w.updated].selects[i] {
 			row[i] = same[i]
@@ -222,7 +239,7 @@ func (b *Batch) project(w *walker, same change.Row) (row change.Row, key []byte,
 		if err != nil {
 			err = w.evalError("column "+plan.Output.Columns[i].Name, err)
 			if plan.Output.IsKey(i) {
-				return nil, nil, nil, err
+				return nil, nil, err
 			}
 			if problem == nil {
 				problem = err
@@ -233,5 +250,5 @@ func (b *Batch) project(w *walker, same change.Row) (row change.Row, key []byte,
 	}
 	key, err = plan.Output.AppendRowKey(b.keyBuf[:0], row)
 	b.keyBuf = key
-	return row, key, problem, err
+	return key, problem, err
 }

@@ -40,7 +40,7 @@ func (c *Chunk) Rows() iter.Seq2[Output, error] {
 			c.b.spilledOutputs(c.v, read)
 			return
 		}
-		c.b.yieldSorted(read)
+		c.b.yieldSorted(c.v, read)
 	}
 }
 
@@ -299,7 +299,8 @@ func (sc *scanner) full(p phase, key []byte) bool {
 }
 
 func (sc *scanner) collect(w *walker) error {
-	row, key, problem, err := sc.b.project(w, nil)
+	row := sc.b.arena.row(len(sc.v.plan.Select))
+	key, problem, err := sc.b.project(w, row, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -17,7 +19,8 @@ import (
 //
 //	r table row-key                      -> 0, or 1 and the row's kept values
 //	i index join-key row-key             -> 0 (left) or 1 (entered)
-//	o view output-key part old(0)/new(1) -> the row's values and its problem
+//	o view output-key part 0 (old) or 1 (new) -> the row's values and its problem
+//	o view output-key part 2 (both)           -> both sides (appendSides)
 //	n table row-key                      -> nothing
 const (
 	scratchRow    = 'r'
@@ -133,7 +136,7 @@ func (b *Batch) moveEntries(t *table, n *entry) error {
 
 // spillOutputsIfFull moves what was accumulated of a view when it takes too much memory.
 func (b *Batch) spillOutputsIfFull(v *viewState) error {
-	if b.o.Limit <= 0 || b.o.Scratch == nil || b.acc.bytes < b.o.Limit/2 {
+	if b.o.Limit <= 0 || b.o.Scratch == nil || b.acc.size() < b.o.Limit/2 {
 		return nil
 	}
 	if err := b.openScratch(); err != nil {
@@ -145,20 +148,42 @@ func (b *Batch) spillOutputsIfFull(v *viewState) error {
 
 func (b *Batch) spilledView(v *viewState) bool { return b.scratch != nil && b.spilled[v.number] }
 
-// moveOutputs writes the accumulated rows to scratch under their keys and the current part.
+// What a record of an output holds.
+const (
+	outputOld byte = iota
+	outputNew
+	outputBoth
+)
+
+// moveOutputs writes the accumulated rows to scratch under their keys and the current part. They go in
+// order, which is cheaper for an ordered store.
 func (b *Batch) moveOutputs(v *viewState) error {
 	var key, value []byte
-	for k, p := range b.acc.rows {
+	set := func(k []byte, kind byte) error {
+		key = append(scratchPrefix(key[:0], scratchOutput, v.number), k...)
+		key = append(binary.BigEndian.AppendUint64(key, b.spills), kind)
+		return b.scratch.Set(key, value)
+	}
+	var out []byte
+	for _, k := range slices.Sorted(maps.Keys(b.acc.rows)) {
+		p := b.acc.rows[k]
+		out = append(out[:0], k...)
 		for i, s := range [2]*side{&p.old, &p.new} {
 			if !s.set {
 				continue
 			}
-			key = append(scratchPrefix(key[:0], scratchOutput, v.number), k...)
-			key = append(binary.BigEndian.AppendUint64(key, b.spills), byte(i))
 			value = appendSide(value[:0], s)
-			if err := b.scratch.Set(key, value); err != nil {
+			if err := set(out, byte(i)); err != nil {
 				return err
 			}
+		}
+	}
+	u := &b.acc.updates
+	u.sort()
+	for i := range u.len() {
+		value = append(value[:0], u.encoded(i)...)
+		if err := set(u.key(i), outputBoth); err != nil {
+			return err
 		}
 	}
 	b.acc = accumulator{}
@@ -195,23 +220,22 @@ func (b *Batch) spilledOutputs(v *viewState, yield func(Output, error) bool) {
 	}
 	c := contributions{width: len(v.plan.Select)}
 	more := true
+	var failed error
 	lo := scratchPrefix(nil, scratchOutput, v.number)
 	err := b.scratch.Range(lo, prefixEnd(nil, lo), func(key, value []byte) bool {
-		out := key[scratchPrefixSize : len(key)-9]
-		isNew := key[len(key)-1] == 1
+		out, kind := key[scratchPrefixSize:len(key)-9], key[len(key)-1]
 		if string(out) != c.key || !c.any {
 			if more = c.emit(yield); !more {
 				return false
 			}
-			c.key, c.any = string(out), true
-			c.firstOld = !isNew
-			c.first = append(c.first[:0], value...)
+			c.key, c.any = string(out), false
 		}
-		c.lastNew = isNew
-		c.last = append(c.last[:0], value...)
+		if failed = c.add(kind, value); failed != nil {
+			return false
+		}
 		return true
 	})
-	switch {
+	switch err = errors.Join(failed, err); {
 	case !more:
 	case err != nil:
 		yield(Output{}, err)
@@ -229,6 +253,24 @@ type contributions struct {
 	first, last []byte
 	firstOld    bool
 	lastNew     bool
+}
+
+// add takes the next record of the key.
+func (c *contributions) add(kind byte, value []byte) error {
+	old, new := value, value
+	if kind == outputBoth {
+		var err error
+		if old, new, err = splitSides(value); err != nil {
+			return fmt.Errorf("read scratch store: %w", err)
+		}
+	}
+	if !c.any {
+		c.any, c.firstOld = true, kind != outputNew
+		c.first = append(c.first[:0], old...)
+	}
+	c.lastNew = kind != outputOld
+	c.last = append(c.last[:0], new...)
+	return nil
 }
 
 func (c *contributions) emit(yield func(Output, error) bool) bool {

@@ -17,9 +17,10 @@ import (
 //   - the walk meets no other row that the batch changes, and none that it leads to,
 //   - the output key is the same.
 //
-// The walk checks this as it goes. Where it does not hold, the row is walked among the old rows and among the
-// new ones, as any other change; what was put out until then is put out again, with the same content. NULL-
-// extended tuples need no walk of their own here: whether a parent has a match has not changed by this row.
+// The walk checks this as it goes. Where it does not hold, what was put out is taken back, and the row is
+// walked among the old rows and among the new ones, as any other change. NULL-extended tuples need no walk of
+// their own here: whether a parent has a match has not changed by this row. No other walk meets these tuples,
+// because they hold no other changed row: both sides are known at once.
 
 // shows reports whether the view reads a column of the input that differs between two versions of a row.
 func (in *inputState) shows(old, new change.Row) bool {
@@ -41,8 +42,10 @@ func (w *walker) update(i int, n *entry) (done bool, err error) {
 		}
 	}
 	w.updated, w.row = i, n.new
+	sofar := w.b.acc.updates.len()
 	err = w.through(i, n.old, lookBoth)
 	if errors.Is(err, errChanging) {
+		w.b.acc.updates.cut(sofar)
 		clear(w.tuple)
 		clear(w.bound)
 		return false, nil
@@ -61,7 +64,8 @@ func (w *walker) holdsAfter(cond view.Expr, before bool, failed error) bool {
 
 // collectUpdate computes the view's rows of the walker's tuple with the old row and with the new one.
 func (b *Batch) collectUpdate(w *walker) error {
-	old, key, problem, err := b.project(w, nil)
+	old, now := w.outputs[0], w.outputs[1]
+	key, problem, err := b.project(w, old, nil)
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func (b *Batch) collectUpdate(w *walker) error {
 	}
 	row := w.tuple[w.updated]
 	w.tuple[w.updated] = w.row
-	now, key, problem, err := b.project(w, same)
+	key, problem, err = b.project(w, now, same)
 	w.tuple[w.updated] = row
 	if err != nil {
 		return err
@@ -85,8 +89,6 @@ func (b *Batch) collectUpdate(w *walker) error {
 	if before.equal(&after) {
 		return nil
 	}
-	p := b.acc.at(key, b.arena.text)
-	b.acc.fill(&p.old, before)
-	b.acc.fill(&p.new, after)
+	b.acc.updates.add(key, &before, &after)
 	return nil
 }

@@ -29,15 +29,19 @@ type walker struct {
 	emit   func() error
 	err    error
 	// updated and row are the input and the new row of an update that is walked once (lookBoth); the tuple
-	// holds the old one.
+	// holds the old one. outputs are the view's row before and after it.
 	updated int
 	row     change.Row
+	outputs [2]change.Row
 }
 
 func newWalker(v *viewState) *walker {
 	n := len(v.inputs)
 	w := &walker{v: v, tuple: make(view.Tuple, n), bound: make([]bool, n), found: make([]bool, n), nullAt: -1,
 		downs: make([]*finder, n), ups: make([]*finder, n), nulls: make([]*finder, n), owns: make([]*finder, n)}
+	for i := range w.outputs {
+		w.outputs[i] = make(change.Row, len(v.plan.Select))
+	}
 	for k := 1; k < n; k++ {
 		in := &v.inputs[k]
 		parent := func(e *entry, row change.Row) bool { return w.onParent(in.parent, e, row) }
@@ -65,6 +69,8 @@ func (w *walker) use(b *Batch) {
 	}
 	w.forget()
 	clear(w.tuple)
+	clear(w.outputs[0])
+	clear(w.outputs[1])
 }
 
 // forget drops what the walker's lookups remember of the state.
