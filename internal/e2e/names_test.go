@@ -31,6 +31,12 @@ func TestNamesAndExtraColumns(t *testing.T) {
 	s.view("item_flat.sql", "CREATE VIEW ItemFlat AS SELECT i.id AS ItemId, i.name AS ItemName, i.price AS Price FROM shop.item i", "ItemFlat")
 	s.views, s.raw = nil, []string{"{from: view/ItemFlat, delete: soft}", `{from: "table/shop\\.StockMove"}`}
 	s.sets = append(s.sets, "sinks.neptune.names=snake_case", "sinks.neptune.extra_columns=[position, applied_at]")
+	extra := "    extra_columns: [applied_at, position]\n    names: "
+	ms, ch := testenv.SQLServer(t), testenv.ClickHouse(t)
+	s.more = []string{
+		sqlServerSink(t, "mars", testenv.NewProxy(t, ms.Addr).Addr, ms, ms.CreateDatabase(t), "["+s.raw[0]+"]") + extra + "lower\n",
+		clickHouseSink(t, "click", ch.Addr, ch, clickHouseDatabase(t, ch), "[{from: view/ItemFlat, order_by: [ItemId]}]") + extra + "snake_case\n",
+	}
 	s.configure()
 	ask := func(want int, args ...string) string {
 		t.Helper()
@@ -43,8 +49,11 @@ func TestNamesAndExtraColumns(t *testing.T) {
 		}
 		return out
 	}
-	if plan := ask(1, "migrate", "plan"); !strings.Contains(plan, `"item_flat" ("item_id"`) || !strings.Contains(plan, `"stock_move" ("move_id"`) {
-		t.Errorf("the plan has other names:\n%s", plan)
+	plan := ask(1, "migrate", "plan")
+	for _, want := range []string{`"item_flat" ("item_id"`, `"stock_move" ("move_id"`, "[itemflat]", "[itemid]", "[isdeleted]", "ORDER BY (`item_id`)", "AS `_cdc_position`"} {
+		if !strings.Contains(plan, want) {
+			t.Errorf("the plan lacks %s:\n%s", want, plan)
+		}
 	}
 	ask(0, "migrate", "apply")
 	ask(0, "migrate", "plan")
@@ -89,7 +98,7 @@ func TestNamesAndExtraColumns(t *testing.T) {
 	// Names that become one are refused by name, before anything is changed.
 	s.view("item_flat.sql", "CREATE VIEW ItemFlat AS SELECT i.id AS ItemId, i.name AS ItemName, i.price AS item_name FROM shop.item i", "ItemFlat")
 	out := ask(2, "migrate", "plan")
-	for _, want := range []string{"ItemName", "item_name", "sinks.neptune", "names: keep"} {
+	for _, want := range []string{"ItemName", "item_name", "sinks.click", "names: keep"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the refusal does not say %q:\n%s", want, out)
 		}
