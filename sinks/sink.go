@@ -185,11 +185,11 @@ type SchemaChanges uint8
 
 // The ways to treat a table whose shape is not the one that is delivered.
 const (
-	// Expand makes tables, adds and widens columns; what would lose data stops the sink.
+	// Expand makes tables, adds and widens columns; what would lose data is refused.
 	Expand SchemaChanges = iota
-	// Strict changes nothing: whatever is missing or too narrow stops the sink with the statements to run.
+	// Strict changes nothing: whatever is missing or too narrow is refused with the statements to run.
 	Strict
-	// Off changes nothing and compares no types: only a missing table or column stops the sink; a value that
+	// Off changes nothing and compares no types: only a missing table or column is refused; a value that
 	// does not fit is poison.
 	Off
 )

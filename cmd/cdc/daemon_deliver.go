@@ -158,8 +158,10 @@ func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
 	w.cl.add(letters.Close)
 	var streams []string
 	var parts []part
+	log := d.s.log.With("sink", name)
+	warn := eachOnce(func(text string) { log.Warn(text) })
 	for _, l := range list {
-		run, err := d.s.deliverStream(name, &c, l, letters, &w.cl)
+		run, err := d.s.deliverStream(name, &c, l, letters, warn, &w.cl)
 		if err != nil {
 			return nil, err
 		}
@@ -179,8 +181,9 @@ func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
 	return w, nil
 }
 
-// deliverStream returns what delivers one stream to a sink until ctx ends or it fails.
-func (s *service) deliverStream(name string, c *config.Sink, what delivered, letters *letterBox, cl *closers) (part, error) {
+// deliverStream returns what delivers one stream to a sink until ctx ends or it fails; warn is told what could be
+// better at the destination.
+func (s *service) deliverStream(name string, c *config.Sink, what delivered, letters *letterBox, warn func(string), cl *closers) (part, error) {
 	l, err := openLog(letters.client, cl)
 	if err != nil {
 		return nil, err
@@ -214,7 +217,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 		observer := s.track.Observer(name)
 		var d *pipeline.Deliver
 		observer.Poison = func(ctx context.Context, rows []sinks.Poisoned) error { return d.Poisoned(ctx, rows) }
-		sink, err := openSink(name, c, telling{observer, func(text string) { log.Warn(text) }})
+		sink, err := openSink(name, c, telling{observer, warn})
 		if err != nil {
 			return err
 		}

@@ -68,6 +68,20 @@ func inTurn(ctx context.Context, parts []part, up func(), stopped func(i int, er
 	return g.Wait()
 }
 
+// eachOnce passes each text on once: a sink's streams, and its starts after failures, find the same.
+func eachOnce(warn func(text string)) func(text string) {
+	var mu sync.Mutex
+	told := map[string]bool{}
+	return func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !told[text] {
+			told[text] = true
+			warn(text)
+		}
+	}
+}
+
 // endsAlone reports whether an error of one stream says nothing of the sink's other one.
 func endsAlone(err error) bool {
 	return errors.Is(err, sinks.ErrStop) && !pipeline.Judge(err).Refused

@@ -45,6 +45,18 @@ func TestNoCoverBeforeAllParts(t *testing.T) {
 	}
 }
 
+// What is said of a destination is said once, however many streams it gets and however often it starts.
+func TestEachOnce(t *testing.T) {
+	var said []string
+	warn := eachOnce(func(text string) { said = append(said, text) })
+	for _, text := range []string{"a", "b", "a", "b", "a"} {
+		warn(text)
+	}
+	if !slices.Equal(said, []string{"a", "b"}) {
+		t.Errorf("said %v", said)
+	}
+}
+
 // A stream that an operator must mend ends alone, wherever it stands in the order; refused credentials, being fenced
 // and what passes end both, and so does the last one that stops.
 func TestPartEndsAlone(t *testing.T) {

@@ -147,6 +147,9 @@ func (s *service) covers() []admin.Cover {
 		if !c.Ended.IsZero() {
 			a.State = "done"
 		}
+		if c.Voided {
+			a.State = "replaced"
+		}
 		out = append(out, a)
 	}
 	return out

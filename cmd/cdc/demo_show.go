@@ -56,7 +56,7 @@ func firstLoadDone(st admin.Status) bool {
 	}
 	done := false
 	for _, c := range st.Covers {
-		if c.State != "done" {
+		if c.State == "running" || c.State == "waiting" {
 			return false
 		}
 		done = done || len(c.Tables) > 0 && !strings.Contains(c.Tables[0], ".")

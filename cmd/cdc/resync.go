@@ -95,6 +95,8 @@ func (a *app) printResync(r admin.ResyncReport, dryRun bool) {
 		case c.State == "failed":
 			a.say("%s: %s", tables, a.paint(red, "failed"))
 			a.trouble(c.Trouble)
+		case c.State == "replaced":
+			a.say("%s: a later cover does it instead, see cdc status", tables)
 		default:
 			a.say("%s: %d rows in %d chunks, %s", tables, c.Rows, c.Chunks, c.Ended.Sub(c.Started).Round(time.Millisecond))
 		}

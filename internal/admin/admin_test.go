@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -337,5 +338,13 @@ func TestUnreachable(t *testing.T) {
 	defer c.Close()
 	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "502") {
 		t.Errorf("foreign server: %v", err)
+	}
+}
+
+// What has not begun has no time of a beginning.
+func TestCoverThatOnlyWouldBegin(t *testing.T) {
+	b, err := json.Marshal(ResyncReport{Covers: []Cover{{Kind: "resync", State: "waiting", Tables: []string{"d.t"}}}})
+	if err != nil || strings.Contains(string(b), "0001-01-01") || strings.Contains(string(b), "started_at") {
+		t.Errorf("%s (%v)", b, err)
 	}
 }

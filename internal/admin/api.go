@@ -94,12 +94,12 @@ type Sink struct {
 type Cover struct {
 	ID      string    `json:"id"`
 	Kind    string    `json:"kind" enum:"load,resync,heal,rebuild"`
-	State   string    `json:"state" enum:"waiting,running,done,failed"`
+	State   string    `json:"state" enum:"waiting,running,done,replaced,failed"`
 	Tables  []string  `json:"tables" doc:"tables or views covered"`
 	Chunks  uint64    `json:"chunks" doc:"chunks done"`
 	Rows    uint64    `json:"rows" doc:"rows read so far"`
 	Of      uint64    `json:"of" doc:"rows estimated; 0: unknown"`
-	Started time.Time `json:"started_at"`
+	Started time.Time `json:"started_at,omitzero"`
 	Ended   time.Time `json:"ended_at,omitzero"`
 	Trouble
 }

@@ -60,6 +60,8 @@ type CoverProgress struct {
 	Stream         string
 	Chunks, Rows   int
 	Started, Ended time.Time
+	// Voided: it ended because other covers have taken its tables over, or because they left it; nothing is complete by it.
+	Voided bool
 }
 
 // keptCovers is how many ended covers are remembered.
@@ -153,10 +155,12 @@ func (t *Tracker) cover(c Committed, raw bool) {
 		}
 	case change.End:
 		p.Ended = time.Now()
-		// What the cover ends with, not what it began with: a table that was paused meanwhile left it.
-		p.Cover.Tables = c.Cover.Tables
-		for _, name := range p.Cover.Tables {
+		for _, name := range c.Cover.Tables {
 			delete(t.paused, name)
+		}
+		// What the cover ends with, not what it began with: a table that was paused meanwhile left it.
+		if p.Voided = len(c.Cover.Tables) == 0; !p.Voided {
+			p.Cover.Tables = c.Cover.Tables
 		}
 	case change.Changes, change.Schema, change.Idle:
 	}
@@ -193,14 +197,16 @@ func (t *Tracker) voided(c Committed) {
 		}
 		if c.Cover.For != "" { // a reader's new cover is instead of its older ones
 			if o.Cover.For == c.Cover.For {
-				o.Cover.Tables, o.Ended = nil, time.Now()
+				o.Voided, o.Ended = true, time.Now()
 			}
 			continue
 		}
-		o.Cover.Tables = slices.DeleteFunc(slices.Clone(o.Cover.Tables), func(name string) bool { return slices.Contains(c.Cover.Tables, name) })
-		if len(o.Cover.Tables) == 0 {
-			o.Ended = time.Now()
+		left := slices.DeleteFunc(slices.Clone(o.Cover.Tables), func(name string) bool { return slices.Contains(c.Cover.Tables, name) })
+		if len(left) == 0 { // it keeps its names, to be told by
+			o.Voided, o.Ended = true, time.Now()
+			continue
 		}
+		o.Cover.Tables = left
 	}
 }
 

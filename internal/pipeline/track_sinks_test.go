@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,4 +58,31 @@ func gauge(t *testing.T, c prometheus.Collector) (values []float64) {
 		}
 	}
 	return values
+}
+
+// A cover that others have taken the place of keeps its tables, to be told by, and is over for each of them.
+func TestVoidedCovers(t *testing.T) {
+	tr := NewTracker(telemetry.NewMetrics(telemetry.Build{}))
+	begin := func(id, reader string, tables ...string) {
+		tr.Committed(Committed{Stream: "jupiter", Kind: change.Begin, Cover: &change.Cover{ID: id, Heal: true, For: reader, Tables: tables}}, true)
+	}
+	begin("a", "mars", "d.t", "d.u")
+	begin("b", "mars", "d.t", "d.u") // mars asks again
+	begin("c", "", "d.v")
+	begin("d", "", "d.v", "d.t")
+	tr.Committed(Committed{Stream: "jupiter", Kind: change.End, Cover: &change.Cover{ID: "d", Heal: true}}, true) // its tables were paused meanwhile
+	type line struct {
+		id     string
+		tables []string
+		voided bool
+		ended  bool
+	}
+	var got []line
+	for _, c := range tr.Covers() {
+		got = append(got, line{c.Cover.ID, c.Cover.Tables, c.Voided, !c.Ended.IsZero()})
+	}
+	want := []line{{"a", []string{"d.t", "d.u"}, true, true}, {"b", []string{"d.u"}, false, false}, {"c", []string{"d.v"}, true, true}, {"d", []string{"d.v", "d.t"}, true, true}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("covers %+v, want %+v", got, want)
+	}
 }

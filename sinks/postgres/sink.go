@@ -217,10 +217,10 @@ func (s *Sink) rebind(ctx context.Context, tx pgx.Tx, st *stream) error {
 			return err
 		}
 		if rel == nil {
-			return &sinks.StopError{
+			return sinks.OfTarget(from, &sinks.StopError{
 				What: fmt.Sprintf("table %s.%s is gone", tg.schema, tg.To),
 				Hint: "restart the sink to have it made and filled again",
-			}
+			})
 		}
 		tg.bind(rel)
 		if tg.quarantined, err = s.anyQuarantined(ctx, tx, st.name, from); err != nil {

@@ -198,7 +198,7 @@ func (s *Sink) rebind(ctx context.Context, st *stream) error {
 			return err
 		}
 		if rel == nil {
-			return tg.gone()
+			return sinks.OfTarget(from, tg.gone())
 		}
 		tg.bind(rel)
 		if tg.quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
