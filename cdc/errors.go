@@ -105,6 +105,13 @@ func accessHint(code uint16) string {
 	return "run cdc doctor: it prints the GRANT lines"
 }
 
+// TableAhead reports whether a statement failed because a table or a column of it is not there: what the log says
+// next may explain it.
+func TableAhead(err error) bool {
+	code, _, ok := serverError(err)
+	return ok && (code == 1146 || code == 1054)
+}
+
 // Classify wraps an error of a connection to the source in an *Error that says what it means. Errors
 // that are classified already, and those of the caller's own context, pass through.
 func Classify(doing string, err error) error {

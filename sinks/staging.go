@@ -232,11 +232,15 @@ func (s *Staging) changes(st TableState) Route {
 	return routes[st.Phase]
 }
 
-// end completes the tables that are under this very cover; only end compares ids.
+// end completes the tables that are under this very cover, and that it still names; only end compares ids.
 func (s *Staging) end(b *change.Batch, step *Step) {
 	for _, t := range slices.Sorted(maps.Keys(step.States)) {
 		st := step.States[t]
 		if _, delivered := s.Tables[t]; !delivered || st.Cover != b.Cover.ID {
+			continue
+		}
+		if !b.Cover.Names(t) { // the source has it no more: the cover went on without it
+			step.States[t] = TableState{Phase: Waiting, Boundary: st.Boundary}
 			continue
 		}
 		switch st.Phase {

@@ -33,7 +33,9 @@ func TestStagingDecide(t *testing.T) {
 	chunk := func(id, table string) *change.Batch {
 		return batchOf(change.Chunk, 10, &change.Cover{ID: id, Table: table})
 	}
-	end := func(id string) *change.Batch { return batchOf(change.End, 10, &change.Cover{ID: id}) }
+	end := func(id string) *change.Batch {
+		return batchOf(change.End, 10, &change.Cover{ID: id, Tables: []string{"t", "p"}})
+	}
 	forMars := func(b *change.Batch) *change.Batch { b.Cover.For = "mars"; return b }
 	changes := batchOf(change.Changes, 10, nil)
 	empty := change.Mark{}
@@ -87,6 +89,8 @@ func TestStagingDecide(t *testing.T) {
 		{"what is held is shown when the stream is there", changes, states{"t": {Phase: Held, Cover: "a", Boundary: at(10)}}, want{route: ToStaging, show: one, done: one}},
 		{"an end sweeps what was not noted", end("a"), states{"t": {Phase: Noting, Cover: "a", Begun: 5}}, want{sweep: one, done: one}},
 		{"an end of an open heal", end("a"), states{"t": {Phase: Open, Cover: "a", Begun: 5, Boundary: at(3)}}, want{done: one}},
+		{"an end that names the table no more", batchOf(change.End, 10, &change.Cover{ID: "a"}), states{"t": staged("a", at(4))},
+			want{states: states{"t": {Phase: Waiting, Boundary: at(4)}}}},
 		{"an end for another reader", forMars(end("a")), states{"t": staged("a", at(4))}, want{skip: true, states: states{"t": staged("a", at(4))}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -123,7 +127,7 @@ func TestStagingHoldsThroughIdleRecords(t *testing.T) {
 func TestStagingOfASourceThatWasSetBack(t *testing.T) {
 	s := Staging{Reader: "neptune", Tables: map[string]bool{"t": false}}
 	end := func(server string, incarnation uint64, cover string, back change.Position) *change.Batch {
-		b := batchOf(change.End, 10, &change.Cover{ID: cover, Back: back})
+		b := batchOf(change.End, 10, &change.Cover{ID: cover, Back: back, Tables: []string{"t"}})
 		b.Mark.Position.Server, b.Mark.Incarnation = server, incarnation
 		return b
 	}

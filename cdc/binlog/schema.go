@@ -36,7 +36,7 @@ type SchemaChange struct {
 	Kind  SchemaKind
 	Table change.TableID
 	SQL   string
-	Old   *change.Table // nil of Created
+	Old   *change.Table // nil of Created, and of Gone while it was paused
 	New   *change.Table // of Followed
 	// Refill, of Followed, says that rows which exist got a value in a new column without being logged:
 	// the table needs a cover.
@@ -85,6 +85,11 @@ func (r *Reader) applyOne(ctx context.Context, c ddl.Change) ([]SchemaChange, er
 				all = append(all, r.gone(r.layouts[t.ID], c.What))
 			}
 		}
+		for id := range r.paused {
+			if id.DB == c.Table.DB || r.src.Server().FoldNames && strings.EqualFold(id.DB, c.Table.DB) {
+				all = append(all, r.goneWhilePaused(id, c.What)...)
+			}
+		}
 		return all, nil
 	}
 	l, tracked := r.find(c.Table)
@@ -103,8 +108,13 @@ func (r *Reader) applyOne(ctx context.Context, c ddl.Change) ([]SchemaChange, er
 		var all []SchemaChange
 		if tracked {
 			all = append(all, r.gone(l, c.What+" to "+c.To.String()))
+		} else {
+			all = r.goneWhilePaused(c.Table, c.What+" to "+c.To.String())
 		}
 		return append(all, r.appeared(c.To, c.What)...), nil
+	}
+	if !tracked && c.Action == ddl.Drop {
+		return r.goneWhilePaused(c.Table, c.What), nil
 	}
 	if !tracked {
 		return nil, nil
@@ -139,6 +149,17 @@ func (r *Reader) appeared(id change.TableID, what string) []SchemaChange {
 func (r *Reader) gone(l *cdc.Layout, what string) SchemaChange {
 	delete(r.layouts, l.Table.ID)
 	return SchemaChange{Kind: Gone, Table: l.Table.ID, Old: l.Table, Reason: what}
+}
+
+// goneWhilePaused says that a table is gone of which no rows are read.
+func (r *Reader) goneWhilePaused(id change.TableID, what string) []SchemaChange {
+	for p := range r.paused {
+		if p == id || r.src.Server().FoldNames && strings.EqualFold(p.DB, id.DB) && strings.EqualFold(p.Name, id.Name) {
+			delete(r.paused, p)
+			return []SchemaChange{{Kind: Gone, Table: p, Reason: what}}
+		}
+	}
+	return nil
 }
 
 func (r *Reader) unsupported(l *cdc.Layout, reason, hint string) []SchemaChange {

@@ -207,6 +207,10 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 			return target, ok
 		}
 	}
+	var captured func(string) bool
+	if follow != nil {
+		captured = s.captures
+	}
 	log := s.log.With("stream", what.stream, "sink", name)
 	open := func(at change.Mark) *stream.Reader {
 		return stream.NewReader(stream.ReaderConfig{Stream: what.stream, Name: name, Grace: 5 * time.Second, Rules: s.rules.stream,
@@ -222,7 +226,7 @@ func (s *service) deliverStream(name string, c *config.Sink, what delivered, let
 			return err
 		}
 		d = pipeline.NewDeliver(pipeline.DeliverConfig{
-			Stream: what.stream, Sink: name, Targets: what.targets, Follow: follow,
+			Stream: what.stream, Sink: name, Targets: what.targets, Follow: follow, Captured: captured,
 			IdleEvery: sinkIdleEvery, PollEvery: pollEvery, AskEvery: askEvery, Ahead: sinkAhead,
 			Batch: func() pipeline.BatchLimits { return s.batchLimits(name) }, Fail: s.fail, Uncounted: s.rules.uncounted,
 			Started: func(at change.Mark) {

@@ -188,20 +188,8 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 		return admin.WaitReport{}, fmt.Errorf("the views are not defined yet: %w", ctx.Err())
 	case <-s.defined.done:
 	}
-	for {
-		changed := s.track.Changed()
-		there, err := s.reached(sinks, now)
-		if err != nil {
-			return admin.WaitReport{}, err
-		}
-		if there {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return admin.WaitReport{}, fmt.Errorf("the sinks do not show %s yet: %w", now, ctx.Err())
-		case <-changed:
-		}
+	if err := s.untilShown(ctx, src, sinks, now); err != nil {
+		return admin.WaitReport{}, err
 	}
 	st, err := s.Status(ctx)
 	if err != nil {
@@ -214,24 +202,4 @@ func (s *service) Wait(ctx context.Context, r admin.WaitRequest) (admin.WaitRepo
 		}
 	}
 	return report, nil
-}
-
-// reached reports whether all sinks show a position; one that stages a cover does not show it yet.
-func (s *service) reached(sinks []string, pos change.Position) (bool, error) {
-	for _, name := range sinks {
-		at := s.track.Sink(name)
-		if len(at) == 0 {
-			return false, nil
-		}
-		for _, p := range at {
-			if p.Mark.IsZero() || len(p.Staging) > 0 || p.Stream == s.viewStream() && !s.defined.shown(p.Mark.Seq) {
-				return false, nil
-			}
-			there, err := s.places.Contains(p.Mark.Position, pos)
-			if err != nil || !there {
-				return false, err
-			}
-		}
-	}
-	return true, nil
 }

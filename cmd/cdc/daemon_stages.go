@@ -261,6 +261,7 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 		},
 		Added: func(ctx context.Context, t *change.Table) error { return s.addTable(ctx, client, t) },
 		Reads: s.reads, Left: s.tableLeft, Covered: s.track.Covered,
+		Resumed: func(at change.Mark) { s.track.StreamResumed(s.cfg.Name, at) },
 		Altered: func(table string) { s.metrics.Source.SchemaChanges.WithLabelValues(table).Inc() },
 		Gap: func(why string) {
 			s.log.Warn("the stream cannot go on where it stood: all tables are read again", "stage", "capture", "err", why)
@@ -352,6 +353,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 		PollEvery: pollEvery, AskEvery: askEvery, Fail: s.fail, HoldCovers: s.holdCovers, Idle: state.Idle,
 		Observe:  func(c pipeline.Committed) { s.committed(c, false) },
 		Consumed: s.track.Consumed, Joined: s.track.Joined,
+		Resumed: func(in, out change.Mark) { s.track.JoinResumed(in); s.track.StreamResumed(s.viewStream(), out) },
 		Defined: s.defined.known,
 		Lost: func(why string) {
 			s.log.Warn("the join state cannot go on where it stands: it asks for a cover", "stage", "join", "err", why)

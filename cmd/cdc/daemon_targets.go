@@ -103,7 +103,7 @@ func schemaChanges(word string) sinks.SchemaChanges {
 	return sinks.Expand
 }
 
-// reads reports whether a view or a destination reads a table.
+// reads reports whether a view reads a table.
 func (s *service) reads(id change.TableID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,16 +112,14 @@ func (s *service) reads(id change.TableID) bool {
 			return true
 		}
 	}
-	i := slices.IndexFunc(s.shapes, func(t *change.Table) bool { return t.ID == id })
-	if i < 0 {
-		return false
-	}
-	for _, c := range s.cfg.Sinks {
-		if _, ok := tableTarget(&c, s.shapes[i]); ok {
-			return true
-		}
-	}
 	return false
+}
+
+// captures reports whether a table is captured now: the source has it.
+func (s *service) captures(table string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.tables, table)
 }
 
 // tableLeft forgets a table that the source has no more.
@@ -132,5 +130,5 @@ func (s *service) tableLeft(id change.TableID) {
 	s.tables = slices.DeleteFunc(slices.Clone(s.tables), func(o string) bool { return o == id.String() })
 	s.shapes = slices.DeleteFunc(slices.Clone(s.shapes), func(o *change.Table) bool { return o.ID == id })
 	s.mu.Unlock()
-	s.log.Info("table left: it was dropped, and nothing reads it", "stage", "capture", "table", id.String())
+	s.log.Info("table left: the source has it no more, and no view reads it; what destinations made of it stays", "stage", "capture", "table", id.String())
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -23,12 +22,7 @@ func (s *scene) meant(words ...string) {
 		s.t.Errorf("the destination moved without consent: it showed %v, now %v", shown, now)
 	}
 	s.must("resync", "--all")
-	// A place of the log that was is no place of the log that is, so cdc wait may take the one for the other until
-	// the heal has begun: what is shown decides.
-	eventually(s.t, 90*time.Second, "the destination shows the rows of the other log", func(context.Context) bool {
-		status, _ := s.run("verify")
-		return status == 0
-	})
+	s.waitShown(90 * time.Second)
 	s.digests()
 	s.verify()
 	s.ready()

@@ -43,6 +43,8 @@ type CaptureConfig struct {
 	// go on where it stood and all tables are healed.
 	Observe func(Committed)
 	Paused  func(table, why string)
+	// Resumed is told where the stream stands once the log could be opened there.
+	Resumed func(at change.Mark)
 	// Added prepares the stream for a table that the source has got since the start (its topic must exist),
 	// before anything of it is written.
 	Added func(ctx context.Context, t *change.Table) error
@@ -50,8 +52,8 @@ type CaptureConfig struct {
 	// Altered is told of each table that a statement changes; Covered since which unit each table is complete.
 	Altered func(table string)
 	Covered func(since map[string]change.Seq)
-	// Reads reports whether a view or a destination reads the table (nil: it may be). A table that is dropped
-	// and that nobody reads leaves: Left is told.
+	// Reads reports whether a view reads the table (nil: it may be). A table that is gone and that none reads leaves:
+	// Left is told.
 	Reads func(t change.TableID) bool
 	Left  func(t change.TableID)
 	// Meant, unless nil, is an operator's ask that came while the stage was stopped: the source is meant as it
@@ -145,6 +147,9 @@ func NewCapture(cfg CaptureConfig, src Source, places Places, chunks ChunkReader
 	if cfg.Paused == nil {
 		cfg.Paused = func(string, string) {}
 	}
+	if cfg.Resumed == nil {
+		cfg.Resumed = func(change.Mark) {}
+	}
 	if cfg.Added == nil {
 		cfg.Added = func(context.Context, *change.Table) error { return nil }
 	}
@@ -176,6 +181,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	if err := c.start(ctx); err != nil {
 		return err
 	}
+	c.cfg.Resumed(c.w.State().Mark)
 	c.tellCoverage()
 	for {
 		if err := c.step(ctx); err != nil {
@@ -196,8 +202,10 @@ func (c *Capture) start(ctx context.Context) error {
 	c.ledger = newLedger(st.Meta.Covers)
 	for _, cover := range c.ledger.covers {
 		for t, why := range cover.Paused {
-			c.paused[t] = why
-			c.cfg.Paused(t, why)
+			if cover.Cover.Names(t) {
+				c.paused[t] = why
+				c.cfg.Paused(t, why)
+			}
 		}
 	}
 	c.pos, c.lastWrite = st.Position(), c.clock.Now()
@@ -242,8 +250,8 @@ func (c *Capture) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(added) == 0 {
-		return nil
+	if err := c.missing(ctx, now); err != nil || len(added) == 0 {
+		return err
 	}
 	// Tables that the filter has gained: a cover that only adds, it stops nobody.
 	return c.begin(ctx, change.Cover{Tables: names(added)}, added, 0, c.pos)
@@ -311,6 +319,9 @@ func (c *Capture) gap(ctx context.Context, now []*change.Table, why string) erro
 	if c.meant != nil {
 		c.meant.Done(cover.ID, nil)
 		c.meant = nil
+	}
+	if err := c.missing(ctx, now); err != nil {
+		return err
 	}
 	return c.src.Open(ctx, pos, c.shapes())
 }
@@ -409,7 +420,7 @@ func (c *Capture) openUnit(commitMicros int64) {
 // row appends one change; memory does not grow with the transaction, the bytes wait in the broker.
 func (c *Capture) row(ctx context.Context, ev *change.Event) error {
 	name := ev.Table.ID.String()
-	if c.paused[name] != "" {
+	if c.paused[name] != "" || c.tables[name] == nil {
 		return nil
 	}
 	u := &c.unit

@@ -3,8 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/etlsandbox/cdc/cdc/snapshot"
@@ -27,6 +25,9 @@ type chunkJob struct {
 
 // serveCovers does what is due for covers between two units and reports whether it did something.
 func (c *Capture) serveCovers(ctx context.Context) (busy bool, err error) {
+	if busy, err := c.apart(ctx); busy || err != nil {
+		return busy, err
+	}
 	if err := c.pollChunks(ctx); err != nil {
 		return false, err
 	}
@@ -40,87 +41,6 @@ func (c *Capture) serveCovers(ctx context.Context) (busy bool, err error) {
 		return busy, err
 	}
 	return c.advanceCover(ctx)
-}
-
-// serveAsk begins the cover that the first waiting ask wants.
-func (c *Capture) serveAsk(ctx context.Context) (bool, error) {
-	for len(c.waiting) > 0 {
-		a := c.waiting[0]
-		c.waiting = c.waiting[1:]
-		if answered(c.begins, a) {
-			continue
-		}
-		tables, err := c.named(a.Tables)
-		if err != nil {
-			if a.Done != nil {
-				a.Done("", err)
-			}
-			continue // a reader asks again, with the tables that it then knows of
-		}
-		cover := change.Cover{ID: c.cfg.NewID(), Heal: a.Heal, For: a.Reader, Tables: names(tables), Range: a.Range}
-		if a.Reader == "" && slices.ContainsFunc(tables, func(t *change.Table) bool { return c.paused[t.ID.String()] != "" }) {
-			// Everybody's readers stand at the boundary before the pause. The cover that keeps them there cannot
-			// go on, and only a whole heal takes the table out of it.
-			cover.Heal, cover.Range = true, change.WholeTable()
-		}
-		if a.Back {
-			if cover.Back, err = c.src.Now(ctx); err != nil {
-				return false, err
-			}
-		}
-		if tables, err = c.unpause(ctx, tables); err == nil {
-			err = c.begin(ctx, cover, tables, a.Floor, c.pos)
-		}
-		if err != nil {
-			return false, err
-		}
-		if a.Done != nil {
-			a.Done(cover.ID, nil)
-		}
-		return true, nil
-	}
-	return false, nil
-}
-
-func (c *Capture) named(tables []string) ([]*change.Table, error) {
-	if len(tables) == 0 {
-		return c.shapes(), nil
-	}
-	var ts []*change.Table
-	for _, n := range tables {
-		t := c.tables[n]
-		if t == nil {
-			return nil, fmt.Errorf("table %s is not captured: known are %v", n, slices.Sorted(maps.Keys(c.tables)))
-		}
-		ts = append(ts, t)
-	}
-	return ts, nil
-}
-
-// unpause takes the shapes of now of tables that were paused: an operator who asks for them has mended
-// what could not be followed. The log then goes on with these shapes.
-func (c *Capture) unpause(ctx context.Context, tables []*change.Table) ([]*change.Table, error) {
-	if !slices.ContainsFunc(tables, func(t *change.Table) bool { return c.paused[t.ID.String()] != "" }) {
-		return tables, nil
-	}
-	now, err := c.src.Tables(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := slices.Clone(tables)
-	for i, t := range tables {
-		name := t.ID.String()
-		j := slices.IndexFunc(now, func(o *change.Table) bool { return o.ID == t.ID })
-		if c.paused[name] == "" || j < 0 {
-			continue
-		}
-		delete(c.paused, name)
-		out[i], c.tables[name] = now[j], now[j]
-	}
-	if err := c.flush(ctx); err != nil {
-		return nil, err
-	}
-	return out, c.reopen(ctx)
 }
 
 // begin writes a cover's begin at a position, numbered above floor, with the shapes of its tables.
@@ -290,6 +210,15 @@ func (c *Capture) pollChunks(ctx context.Context) error {
 			}
 			continue
 		}
+		if errors.Is(r.Err, ErrTableAhead) {
+			// What the log says next explains it; behind the log's end of now nothing is to come that could.
+			var err error
+			if r.High, err = c.src.Now(ctx); err != nil {
+				return err
+			}
+			j.result = &r
+			continue
+		}
 		if r.Err != nil {
 			return r.Err
 		}
@@ -308,13 +237,16 @@ func (c *Capture) putAside(ctx context.Context, t *change.Table, why error) erro
 	name := t.ID.String()
 	c.setPaused(TableChange{Table: name, Refused: why.Error(),
 		Hint: "declare a key, or leave the table out (source.tables.exclude); with a key, run cdc resync " + name})
-	return c.begin(ctx, change.Cover{Heal: true, Tables: []string{name}}, []*change.Table{t}, 0, c.pos)
+	return c.hold(ctx, []*change.Table{t})
 }
 
 // tryEmit emits a chunk that was read once the stream has passed what the read may have seen.
 func (c *Capture) tryEmit(ctx context.Context, j *chunkJob) (bool, error) {
-	if j.window == nil || j.result == nil {
+	if j.result == nil {
 		return false, nil
+	}
+	if j.result.Err != nil {
+		return c.settleAhead(ctx, j)
 	}
 	if why := j.window.Spoiled(); why != "" {
 		name := j.table.ID.String()

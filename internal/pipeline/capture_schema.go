@@ -9,80 +9,109 @@ import (
 	"github.com/etlsandbox/cdc/schemas/wire"
 )
 
-// ddl follows a statement that concerns captured tables, or heals or pauses what it cannot follow.
+// ddl follows a statement that concerns captured tables, heals what it changed without logging it, and puts aside
+// what it cannot follow.
 func (c *Capture) ddl(ctx context.Context, it *LogItem) error {
 	if err := c.flush(ctx); err != nil {
 		return err
 	}
 	c.inUnit = false
-	var followed, healed, added []*change.Table
-	for _, ch := range it.Change.Changes {
+	e, err := c.meaning(ctx, it.Change)
+	if err != nil {
+		return err
+	}
+	// What waits for somebody has a cover of its own, which begins at the boundary before the statement. After a crash
+	// between this and the statement's own unit the statement is read again, and finds it there.
+	if err := c.lose(ctx, e.lost); err != nil {
+		return err
+	}
+	if err := c.hold(ctx, e.refused); err != nil {
+		return err
+	}
+	// The schema unit is the begin: one record, so that nothing comes between.
+	switch {
+	case len(e.healed) > 0 && c.cfg.Rules.off(ddlThenBegin):
+		c.waiting = append(c.waiting, Ask{Heal: true, Tables: names(e.healed)})
+		return c.schema(ctx, it, slices.Concat(e.healed, e.followed))
+	case len(e.healed) > 0:
+		covered := slices.Concat(e.healed, e.added)
+		return c.begin(ctx, change.Cover{Heal: true, Tables: names(covered)}, slices.Concat(covered, e.followed), 0, it.Position)
+	case len(e.added) > 0:
+		return c.begin(ctx, change.Cover{Tables: names(e.added)}, slices.Concat(e.added, e.followed), 0, it.Position)
+	}
+	return c.schema(ctx, it, e.followed)
+}
+
+// meaning is what a statement as a whole means for the captured tables.
+type meaning struct {
+	followed, healed, added, refused []*change.Table
+	lost                             []TableChange
+}
+
+// meaning takes the tables' shapes after a statement. Of the changes of a table the last one counts: one that is
+// renamed away and put there again in one statement is another table of that name, and not gone.
+func (c *Capture) meaning(ctx context.Context, s *SchemaChange) (e meaning, err error) {
+	for i, ch := range s.Changes {
 		c.cfg.Altered(ch.Table)
-		t := c.tables[ch.Table]
-		if ch.Created {
-			if err := c.cfg.Added(ctx, ch.New); err != nil {
-				return fmt.Errorf("make room for the new table %s: %w", ch.Table, err)
-			}
-			if err := c.cfg.Fail("capture-topic-made"); err != nil {
-				return err
-			}
-			c.tables[ch.Table] = ch.New
-			if c.paused[ch.Table] != "" { // it was dropped, and is there again
-				delete(c.paused, ch.Table)
-				healed = append(healed, ch.New)
-				continue
-			}
-			added = append(added, ch.New)
-			continue
-		}
-		if t == nil {
-			continue
-		}
 		for _, j := range c.jobs {
-			if j.table.ID == t.ID && j.window != nil {
+			if j.table.ID.String() == ch.Table && j.window != nil {
 				j.window.Spoil("DDL of the table")
 			}
 		}
+		if slices.ContainsFunc(s.Changes[i+1:], func(later TableChange) bool { return later.Table == ch.Table && (later.Gone || later.Created) }) {
+			continue
+		}
+		t := c.tables[ch.Table]
 		switch {
-		case ch.Gone && !c.cfg.Reads(t.ID):
-			if err := c.leave(ctx, t); err != nil {
-				return err
+		case ch.Created:
+			if err := c.makeRoom(ctx, ch.New); err != nil {
+				return e, err
 			}
+			had := c.tableOf(ch.Table) != nil
+			delete(c.paused, ch.Table)
+			if c.tables[ch.Table] = ch.New; had {
+				e.healed = append(e.healed, ch.New) // what readers hold is of the table that was
+			} else {
+				e.added = append(e.added, ch.New)
+			}
+		case ch.Gone:
+			e.lost = append(e.lost, ch)
+		case t == nil, ch.Refused != "" && c.paused[ch.Table] != "": // it is held already
 		case ch.Refused != "" && c.cfg.StopOnUnsupported:
-			return &StopError{What: fmt.Sprintf("table %s cannot be followed through %q: %s", ch.Table, it.Change.Statement, ch.Refused), Hint: ch.Hint}
+			return e, &StopError{What: fmt.Sprintf("table %s cannot be followed through %q: %s", ch.Table, s.Statement, ch.Refused), Hint: ch.Hint}
 		case ch.Refused != "":
 			c.setPaused(ch)
-			healed = append(healed, t)
+			e.refused = append(e.refused, t)
 		case ch.Unlogged:
 			if ch.New != nil {
 				t = ch.New
 			}
 			c.tables[ch.Table] = t
-			healed = append(healed, t)
+			e.healed = append(e.healed, t)
 		case ch.New != nil:
 			c.tables[ch.Table] = ch.New
-			followed = append(followed, ch.New)
+			e.followed = append(e.followed, ch.New)
 		}
 	}
-	if len(healed) > 0 {
-		healed = append(healed, added...)
-		if c.cfg.Rules.off(ddlThenBegin) {
-			c.waiting = append(c.waiting, Ask{Heal: true, Tables: names(healed)})
-			return c.schema(ctx, it, append(healed, followed...))
-		}
-		// The schema unit is the begin: one record, so that nothing comes between.
-		return c.begin(ctx, change.Cover{Heal: true, Tables: names(healed)}, append(healed, followed...), 0, it.Position)
-	}
-	if len(added) > 0 {
-		return c.begin(ctx, change.Cover{Tables: names(added)}, append(added, followed...), 0, it.Position)
-	}
-	return c.schema(ctx, it, followed)
+	return e, nil
 }
 
-// leave forgets a table that is gone and that nobody reads; covers of it go on without it.
-func (c *Capture) leave(ctx context.Context, t *change.Table) error {
-	name := t.ID.String()
-	c.jobs = slices.DeleteFunc(c.jobs, func(j *chunkJob) bool { return j.table.ID == t.ID })
+// makeRoom prepares the stream for a table that appeared.
+func (c *Capture) makeRoom(ctx context.Context, t *change.Table) error {
+	if err := c.cfg.Added(ctx, t); err != nil {
+		return fmt.Errorf("make room for the new table %s: %w", t.ID, err)
+	}
+	return c.cfg.Fail("capture-topic-made")
+}
+
+// leave forgets a table that is gone and that no view reads; covers of it go on without it.
+func (c *Capture) leave(ctx context.Context, id change.TableID) error {
+	name := id.String()
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
+	c.jobs = slices.DeleteFunc(c.jobs, func(j *chunkJob) bool { return j.table.ID == id })
+	had := c.tables[name] != nil
 	delete(c.tables, name)
 	delete(c.paused, name)
 	ch, err := c.ledger.leave(name)
@@ -101,7 +130,9 @@ func (c *Capture) leave(ctx context.Context, t *change.Table) error {
 		}
 		c.ledger = ch.next
 	}
-	c.cfg.Left(t.ID)
+	if had || len(ch.meta) > 0 {
+		c.cfg.Left(id)
+	}
 	return nil
 }
 
@@ -128,7 +159,7 @@ func (c *Capture) pause(ctx context.Context, ch TableChange) error {
 	c.unit, c.inUnit, c.jobs = unitState{}, false, nil
 	c.pos = c.w.State().Position()
 	c.setPaused(ch)
-	if err := c.begin(ctx, change.Cover{Heal: true, Tables: []string{ch.Table}}, []*change.Table{t}, 0, c.pos); err != nil {
+	if err := c.hold(ctx, []*change.Table{t}); err != nil {
 		return err
 	}
 	return c.reopen(ctx)

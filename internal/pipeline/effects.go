@@ -11,6 +11,9 @@ import (
 // ErrPurged says that the source's log no longer reaches back to the position.
 var ErrPurged = errors.New("the source's log no longer reaches back to the position")
 
+// ErrTableAhead says that a table was read and is not, or not as, the stream knows it: the log will say why.
+var ErrTableAhead = errors.New("the table is ahead of the log")
+
 // StopError is a condition that an operator must mend; trying again cannot.
 type StopError struct {
 	What string // what happened, with names and values
@@ -75,7 +78,7 @@ type TableChange struct {
 	Created bool
 	// Unlogged says that rows changed without row events: the table must be covered again.
 	Unlogged bool
-	// Gone says that the table is not there any more. One that somebody reads is paused: Refused and Hint.
+	// Gone says that the table is not there any more. One that a view reads is paused: Refused and Hint.
 	Gone bool
 	// Refused says why the change cannot be followed; the table is paused. Hint is the way out.
 	Refused, Hint string

@@ -83,8 +83,10 @@ type JoinConfig struct {
 	Observe func(Committed)
 	// Consumed is told the rows of each input batch by table.
 	Consumed func(byTable map[string]int)
-	// Joined is told where in the raw stream a batch has brought the state, and how long that took.
-	Joined func(in change.Mark, took time.Duration)
+	// Joined is told where in the raw stream a batch has brought the state, and how long that took; Resumed where
+	// state and view stream stand at the start.
+	Joined  func(in change.Mark, took time.Duration)
+	Resumed func(in, out change.Mark)
 	// Lost, unless nil, is told why the state cannot go on where it stands, before the stage asks for a cover; not
 	// when the view stream begins anew.
 	Lost func(why string)
@@ -165,6 +167,9 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	}
 	if cfg.Joined == nil {
 		cfg.Joined = func(change.Mark, time.Duration) {}
+	}
+	if cfg.Resumed == nil {
+		cfg.Resumed = func(in, out change.Mark) {}
 	}
 	if cfg.Defined == nil {
 		cfg.Defined = func(change.Seq) {}

@@ -51,7 +51,11 @@ func (j *Join) start(ctx context.Context) error {
 	}
 	m := j.at
 	m.Out = st.Mark
-	return j.write(m, nil)
+	if err := j.write(m, nil); err != nil {
+		return err
+	}
+	j.cfg.Resumed(m.In, m.Out)
+	return nil
 }
 
 var (

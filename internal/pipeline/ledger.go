@@ -91,6 +91,8 @@ func (l *ledger) begin(c change.Cover, seq change.Seq, paused map[string]string)
 		}
 		n := *o
 		n.Cover.Tables = tables
+		n.Paused = maps.Clone(o.Paused)
+		maps.DeleteFunc(n.Paused, func(t, _ string) bool { return !slices.Contains(tables, t) })
 		next.covers[id] = &n
 		r, err := wire.EncodeMeta(wire.MetaCoverPrefix+id, &n)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/etlsandbox/cdc/cdc"
 	"github.com/etlsandbox/cdc/cdc/snapshot"
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -49,13 +50,15 @@ func (l *LiveChunks) run(ctx context.Context, r ChunkRequest) ChunkResult {
 	switch r.Task {
 	case PlanChunk:
 		res.Range, res.Err = l.reader.Plan(ctx, r.Table, r.Range, r.Rows)
-		return res
 	case ReadChunk:
 		c, res.Err = l.reader.Read(ctx, r.Table, r.Range, r.Registered)
 	case ReadAfterChunk:
 		c, res.Err = l.reader.ReadAfter(ctx, r.Table, r.After, r.Rows, r.Registered)
 	default:
 		res.Err = fmt.Errorf("chunk task %d is unknown", r.Task)
+	}
+	if cdc.TableAhead(res.Err) {
+		res.Err = fmt.Errorf("%w: %w", ErrTableAhead, res.Err)
 	}
 	res.Rows, res.High, res.Last, res.More = c.Rows, c.High, c.Last, c.More
 	if res.Err == nil {

@@ -255,7 +255,7 @@ func (c *itemConverter) statement(ctx context.Context, s *binlog.SchemaChange) e
 	case binlog.Gone, binlog.Unsupported:
 		t.Refused, t.Hint, t.Gone = s.Reason, s.Hint, s.Kind == binlog.Gone
 		if t.Hint == "" {
-			t.Hint = "when it is there again, run cdc resync " + t.Table
+			t.Hint = hintGone(t.Table)
 		}
 	}
 	c.schema.Changes = append(c.schema.Changes, t)

@@ -235,6 +235,7 @@ func (t *Tracker) Joined(in change.Mark, took time.Duration) {
 	defer t.mu.Unlock()
 	t.joined = in.Seq
 	t.joinLag()
+	t.signal()
 }
 
 // joinLag says how many units the joiner has before it; the caller holds mu.

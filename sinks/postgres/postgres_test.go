@@ -223,7 +223,7 @@ func TestTablesOfOthers(t *testing.T) {
 			b := w.inserts(tg.Table, 1, 1, func(int) string { return "as long as it may" })
 			for _, b := range []*change.Batch{
 				w.batch(change.Begin, &change.Cover{ID: "a", Heal: true, Tables: []string{tg.From}}),
-				w.batch(change.Chunk, &change.Cover{ID: "a", Table: tg.From}), w.batch(change.End, &change.Cover{ID: "a"}), b,
+				w.batch(change.Chunk, &change.Cover{ID: "a", Table: tg.From}), w.batch(change.End, &change.Cover{ID: "a", Tables: []string{tg.From}}), b,
 			} {
 				b.Stream = fmt.Sprintf("s%d", i)
 				if b.Kind == change.Changes {
@@ -257,7 +257,7 @@ func TestTwoStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, batch := range []*change.Batch{
-		b.batch(change.Begin, &change.Cover{ID: "b", Heal: true, Tables: []string{other.From}}), b.batch(change.End, &change.Cover{ID: "b"}),
+		b.batch(change.Begin, &change.Cover{ID: "b", Heal: true, Tables: []string{other.From}}), b.batch(change.End, &change.Cover{ID: "b", Tables: []string{other.From}}),
 		b.inserts(other.Table, 1, 1500, func(int) string { return "other" }),
 	} {
 		batch.Stream = "s2"
