@@ -32,8 +32,9 @@ type attribute struct {
 	typ       sqlType
 	collation string
 	nullable  bool
-	// filled says that a row without a value for the column gets one (default, identity, computed).
-	filled bool
+	// filled says that a row without a value for the column gets one; generated, that it takes no other (identity,
+	// computed, period of a temporal table).
+	filled, generated bool
 }
 
 // unique is a unique index.
@@ -94,9 +95,10 @@ func (s *session) lookup(ctx context.Context, schema, name string) (*relation, e
 		if length > 0 && (a.typ.name == "nvarchar" || a.typ.name == "nchar") {
 			a.typ.length = length / 2 // bytes
 		}
+		a.filled = a.filled || a.generated
 		r.columns = append(r.columns, a)
 		return nil
-	}, &a.name, &a.typ.name, &length, &precision, &scale, &a.nullable, &a.filled, &a.collation)
+	}, &a.name, &a.typ.name, &length, &precision, &scale, &a.nullable, &a.filled, &a.generated, &a.collation)
 	if err != nil {
 		return nil, fmt.Errorf("look up columns of %s.%s: %w", schema, name, err)
 	}

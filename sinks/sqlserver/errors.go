@@ -176,6 +176,8 @@ func hintFor(all []mssql.Error) string {
 			return "create the schema (CREATE SCHEMA) and grant the rights on it"
 		case 229, 230, 262, 297, 300, 1088, 3701, 4902, 15247:
 			return "grant the sink's user CREATE TABLE on the database and SELECT, INSERT, UPDATE, DELETE, ALTER on the schema"
+		case 5074, 4922:
+			return "an index, a default or a constraint is made for the column: drop it, make the change, and make it again"
 		case 208, 4701:
 			return "somebody dropped or renamed it: restart the sink to have it made and filled again"
 		case 207:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -249,6 +250,8 @@ func TestTablesOfOthers(t *testing.T) {
 		{"([Id] int NOT NULL, [Text] nvarchar(max) NOT NULL)", ""},        // gets its key index, loses NOT NULL
 		{"([Own] int IDENTITY(1,1) NOT NULL PRIMARY KEY, [Id] int NOT NULL, [Text] nvarchar(max) NULL, [Mine] nvarchar(9) NOT NULL DEFAULT N'x')", ""},
 		{"([Id] int NOT NULL PRIMARY KEY, [Text] nchar(20) NULL)", "cannot hold every"},
+		{"([Id] int IDENTITY(1,1) NOT NULL PRIMARY KEY, [Text] nvarchar(max) NULL)", "takes no value"},
+		{"([Id] smallint NOT NULL PRIMARY KEY, [Text] nvarchar(max) NULL)", "has to become int NOT NULL, and the key PK__"},
 		{"([Id] int NOT NULL PRIMARY KEY, [Text] varchar(80) NULL)", "cannot hold every"},
 		{"([Id] nvarchar(20) NOT NULL PRIMARY KEY, [Text] nvarchar(max) NULL)", "cannot hold every"},
 		{"([Id] int NOT NULL PRIMARY KEY, [Text] nvarchar(max) NULL, [Mine] int NOT NULL)", "asks for a value of Mine"},
@@ -281,6 +284,28 @@ func TestTablesOfOthers(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestKeyBecomesNull: the server lets no column of a primary key become NULL.
+func TestKeyBecomesNull(t *testing.T) {
+	d := newDatabase(t)
+	d.run(t, "CREATE TABLE [dbo].[Simples] ([Id] int NOT NULL CONSTRAINT [PK] PRIMARY KEY, [Text] nvarchar(80) NULL)")
+	tg := simpleTarget()
+	nullable := *tg.Table
+	nullable.Columns = slices.Clone(nullable.Columns)
+	nullable.Columns[0].Nullable = true
+	tg.Table, tg.Adopt = &nullable, true
+	s := d.open(t, sinktest.Options{Reader: "n"})
+	closed(t, s)
+	err := s.Prepare(t.Context(), "s", []sinks.Target{tg})
+	var stop *sinks.StopError
+	if !errors.As(err, &stop) || !strings.Contains(stop.What, "the key PK stands in the way") {
+		t.Fatalf("a key that becomes NULL: %v, want a stop that names the primary key", err)
+	}
+	d.run(t, stop.Hint) // is what has to be run
+	if err := s.Prepare(t.Context(), "s", []sinks.Target{tg}); err != nil {
+		t.Errorf("after %s: %v", stop.Hint, err)
 	}
 }
 

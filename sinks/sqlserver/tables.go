@@ -154,6 +154,11 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		case !ok:
 			add = append(add, declare(c.name, c.ddl, c.collation, "NULL"))
 			continue
+		case a.generated:
+			return &sinks.StopError{
+				What: fmt.Sprintf("column %s of table %s.%s takes no value: the server numbers or computes it", a.name, tg.schema, tg.To),
+				Hint: "deliver to another table, or to one whose column of that name is a plain one",
+			}
 		case tg.Changes == sinks.Off:
 			continue
 		}
@@ -174,7 +179,11 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 				continue
 			}
 		}
-		alter = append(alter, declare(a.name, typ, a.collation, null))
+		change := declare(a.name, typ, a.collation, null)
+		if err := tg.keyInTheWay(rel, a, typ, null, change); err != nil {
+			return err
+		}
+		alter = append(alter, change)
 	}
 	if err := tg.foreignColumns(rel, ours, &add, &alter); err != nil {
 		return err
@@ -193,6 +202,33 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		}
 	}
 	return s.bind(ctx, tg)
+}
+
+// keyInTheWay tells of a unique index under which SQL Server does not change a column: it lets text and binary strings
+// in it grow, and a column become NULL unless it is of the primary key.
+func (tg *target) keyInTheWay(rel *relation, a attribute, typ sqlType, null, change string) error {
+	longer := typ.name == a.typ.name && typ.length > a.typ.length && a.typ.length != lengthMax
+	for _, u := range rel.uniques {
+		holds := slices.ContainsFunc(u.columns, func(c string) bool { return strings.EqualFold(c, a.name) })
+		freed := u.primary && !a.nullable && null == "NULL"
+		if !holds || !freed && (longer || typ.String() == a.typ.String()) {
+			continue
+		}
+		drop := fmt.Sprintf("DROP INDEX %s ON %s", ident(u.name), tg.name)
+		if u.primary {
+			drop = fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", tg.name, ident(u.name))
+		}
+		columns := make([]string, len(u.columns))
+		for i, c := range u.columns {
+			columns[i] = ident(c)
+		}
+		return &sinks.StopError{
+			What: fmt.Sprintf("column %s of table %s.%s has to become %s %s, and the key %s stands in the way", a.name, tg.schema, tg.To, typ, null, u.name),
+			Hint: fmt.Sprintf("%s; ALTER TABLE %s ALTER COLUMN %s; CREATE UNIQUE INDEX %s ON %s (%s)",
+				drop, tg.name, strings.TrimSpace(change), ident(u.name), tg.name, strings.Join(columns, ", ")),
+		}
+	}
+	return nil
 }
 
 // alter changes a table.

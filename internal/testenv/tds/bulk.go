@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/etlsandbox/cdc/internal/testenv/tds/datatype"
@@ -17,6 +18,8 @@ import (
 type bulkTarget struct {
 	table   *rewrite.Table
 	columns []rewrite.Column
+	// announced are the types that INSERT BULK names.
+	announced []datatype.Type
 	// lock asks for a lock on the table, keepNulls says that NULL is no call for a default.
 	lock, keepNulls bool
 }
@@ -45,10 +48,19 @@ func (s *session) announceBulk(ctx context.Context, x *tsql.InsertBulk) error {
 			if c.Identity {
 				return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement bulk loads into an identity column (" + c.Name + ")"}
 			}
-			b.columns = append(b.columns, c)
+			b.columns, b.announced = append(b.columns, c), append(b.announced, def.Type)
 		}
 		if !found {
 			return &rewrite.Error{Number: 207, Text: fmt.Sprintf("Invalid column name '%s'.", def.Name)}
+		}
+	}
+	if !slices.Contains(x.Options, "CHECK_CONSTRAINTS") {
+		checks, err := s.rows(ctx, "SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = $1::oid AND contype = 'c' LIMIT 1", []datatype.Value{datatype.Of(fmt.Sprint(uint32(t.ID)))})
+		if err != nil {
+			return err
+		}
+		if len(checks) > 0 {
+			return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement a bulk load that passes over CHECK constraints: say CHECK_CONSTRAINTS"}
 		}
 	}
 	s.bulk = b
@@ -91,6 +103,10 @@ func (s *session) load(ctx context.Context, body *message, target *bulkTarget) e
 	}
 	var names []string
 	for i, c := range target.columns {
+		said, sent := target.announced[i], bulk.Columns[i].Type
+		if said.Kind != sent.Kind || said.Precision != sent.Precision || said.Scale != sent.Scale {
+			return &rewrite.Error{Number: 4816, Text: fmt.Sprintf("Invalid column type from bcp client for colid %d.", i+1)}
+		}
 		if !compatible(bulk.Columns[i].Type, c.Type) {
 			return &rewrite.Error{Number: rewrite.Refusal, Text: fmt.Sprintf("the double does not implement the bulk load of %s into column %s, which is %s", bulk.Columns[i].Type, c.Name, c.Type)}
 		}
@@ -118,7 +134,7 @@ func (s *session) load(ctx context.Context, body *message, target *bulkTarget) e
 		return err
 	}
 	s.rowCount = n
-	s.reply.Statement(wire.Done{Counted: true, Rows: n})
+	s.reply.Statement(wire.Done{Counted: !s.options.noCount, Rows: n})
 	return nil
 }
 

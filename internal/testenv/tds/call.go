@@ -18,7 +18,9 @@ import (
 // serveCall serves a remote call.
 func (s *session) serveCall(ctx context.Context, body *message) error {
 	r := wire.NewReader(body)
-	r.SkipHeaders()
+	if err := s.belongs(r.Headers()); err != nil {
+		return err
+	}
 	c, err := r.ReadCall()
 	if err != nil {
 		return protocolError(err)

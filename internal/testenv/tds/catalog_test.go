@@ -112,17 +112,24 @@ func TestDatabases(t *testing.T) {
 // TestAlter changes tables that hold rows.
 func TestAlter(t *testing.T) {
 	c := session(t, open(t))
-	exec(t, c, "CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY, Name nvarchar(3) NULL, N int NULL, CONSTRAINT CK CHECK (N > 0)); INSERT INTO dbo.T VALUES (1, N'abc', 5)")
+	exec(t, c, `CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY, Name nvarchar(3) NULL, N int NULL, C int NULL CONSTRAINT CK CHECK (C > 0));
+		INSERT INTO dbo.T VALUES (1, N'abc', 5, 6)`)
 	exec(t, c, "ALTER TABLE dbo.T ADD Extra nvarchar(10) NULL, Flag bit NOT NULL DEFAULT 1")
 	exec(t, c, "ALTER TABLE dbo.T ALTER COLUMN Name nvarchar(40) NOT NULL; ALTER TABLE dbo.T ALTER COLUMN N bigint NULL")
 	exec(t, c, "UPDATE dbo.T SET Name = N'longer than before', Extra = N'x', N = 5000000000")
-	if diff := cmp.Diff([][]any{{int64(1), "longer than before", int64(5000000000), "x", true}}, table(t, c, "SELECT * FROM dbo.T")); diff != "" {
+	if diff := cmp.Diff([][]any{{int64(1), "longer than before", int64(5000000000), int64(6), "x", true}}, table(t, c, "SELECT * FROM dbo.T")); diff != "" {
 		t.Error(diff)
 	}
 	for text, want := range map[string]int32{
 		"ALTER TABLE dbo.T ALTER COLUMN Name nvarchar(5)":    2628,
 		"ALTER TABLE dbo.T ALTER COLUMN N int":               8115,
-		"UPDATE dbo.T SET N = -1":                            547,
+		"ALTER TABLE dbo.T ALTER COLUMN C bigint":            5074, // its check
+		"ALTER TABLE dbo.T DROP COLUMN C":                    5074,
+		"ALTER TABLE dbo.T ALTER COLUMN Flag int NOT NULL":   5074, // its default
+		"ALTER TABLE dbo.T DROP COLUMN Flag":                 5074,
+		"ALTER TABLE dbo.T ALTER COLUMN Id bigint NOT NULL":  5074, // the primary key
+		"ALTER TABLE dbo.T ALTER COLUMN Id int NULL":         5074,
+		"UPDATE dbo.T SET C = -1":                            547,
 		"UPDATE dbo.T SET Name = NULL":                       515,
 		"ALTER TABLE dbo.T ALTER COLUMN Missing int":         4924,
 		"ALTER TABLE dbo.T ADD Name int":                     2705,
@@ -133,6 +140,6 @@ func TestAlter(t *testing.T) {
 			t.Errorf("%s: error %d, want %d", text, got, want)
 		}
 	}
-	exec(t, c, "ALTER TABLE dbo.T DROP CONSTRAINT CK; ALTER TABLE dbo.T DROP COLUMN Extra; UPDATE dbo.T SET N = -1")
+	exec(t, c, "ALTER TABLE dbo.T DROP CONSTRAINT CK; ALTER TABLE dbo.T DROP COLUMN Extra; UPDATE dbo.T SET C = -1; ALTER TABLE dbo.T DROP COLUMN C")
 	exec(t, c, "CREATE INDEX I ON dbo.T (N); DROP INDEX I ON dbo.T; DROP INDEX IF EXISTS I ON dbo.T")
 }

@@ -141,6 +141,9 @@ func (s *session) alterTable(ctx context.Context, x *tsql.AlterTable) error {
 			return &rewrite.Error{Number: 1779, Text: fmt.Sprintf("Table '%s' already has a primary key defined on it.", table.Title)}
 		}
 	}
+	if err := s.dependents(ctx, before, x); err != nil {
+		return err
+	}
 	touched := x.DropColumns
 	if x.AlterColumn != nil && before != nil && needsRebuild(before, x.AlterColumn) {
 		touched = append(touched, x.AlterColumn.Name)
@@ -160,6 +163,48 @@ func (s *session) alterTable(ctx context.Context, x *tsql.AlterTable) error {
 		return &rewrite.Error{Number: 4901, Text: "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being added is an identity or timestamp column."}
 	}
 	return err
+}
+
+// dependents refuses, as SQL Server does, a change of a column that a default, a check or a primary key is made for.
+func (s *session) dependents(ctx context.Context, t *rewrite.Table, x *tsql.AlterTable) error {
+	if t == nil {
+		return nil
+	}
+	depends := func(kind, name, column string) error {
+		return &rewrite.Error{Number: 5074, Text: fmt.Sprintf("The %s '%s' is dependent on column '%s'.", kind, name, column)}
+	}
+	changed := slices.Clone(x.DropColumns)
+	if x.AlterColumn != nil && needsRebuild(t, x.AlterColumn) {
+		changed = append(changed, x.AlterColumn.Name)
+	}
+	for _, c := range t.Columns {
+		over := []datatype.Value{datatype.Of(fmt.Sprint(t.ID)), datatype.Of(c.Name)}
+		if slices.ContainsFunc(changed, func(n string) bool { return strings.EqualFold(n, c.Name) }) {
+			checks, err := s.rows(ctx, `SELECT k.conname FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+WHERE k.conrelid = $1::int8::oid AND k.contype = 'c' AND a.attname = $2`, over)
+			switch {
+			case err != nil:
+				return err
+			case len(checks) > 0:
+				return depends("object", checks[0][0].Text, c.Name)
+			case c.Filled && !c.Identity:
+				return depends("object", "DF__"+t.Name, c.Name)
+			}
+		}
+		to := x.AlterColumn
+		if to == nil || !strings.EqualFold(to.Name, c.Name) || c.Nullable || to.Null != nil && !*to.Null {
+			continue
+		}
+		keys, err := s.rows(ctx, `SELECT i.name FROM "tds/sys".index_columns k JOIN "tds/sys".indexes i ON i.object_id = k.object_id AND i.index_id = k.index_id
+JOIN "tds/sys".columns c ON c.object_id = k.object_id AND c.column_id = k.column_id WHERE i.is_primary_key = 1 AND k.object_id = $1 AND c.name = $2`, over)
+		if err != nil {
+			return err
+		}
+		if len(keys) > 0 {
+			return depends("object", keys[0][0].Text, c.Name)
+		}
+	}
+	return nil
 }
 
 // needsRebuild reports a change of a column after which its indexes would no longer fit.

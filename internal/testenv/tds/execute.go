@@ -103,6 +103,13 @@ func endsBatch(e *rewrite.Error) bool {
 
 // dispatch runs one statement.
 func (s *session) dispatch(ctx context.Context, src *tsql.Source) error {
+	if s.options.formatOnly {
+		switch src.Statement.(type) {
+		case *tsql.SelectStatement, *tsql.SetOption:
+		default:
+			return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement FMTONLY for other statements than SELECT"}
+		}
+	}
 	if done, err := s.flow(ctx, src); done {
 		return err
 	}

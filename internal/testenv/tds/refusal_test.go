@@ -26,6 +26,17 @@ var refusals = []struct{ text, names string }{
 	{"SELECT TOP (5) PERCENT Id FROM dbo.T", "PERCENT"},
 	{"SELECT TOP (5) WITH TIES Id FROM dbo.T ORDER BY Id", "WITH"},
 	{"SELECT * FROM dbo.T WITH (READPAST)", "READPAST"},
+	{"SELECT * FROM dbo.T WITH (NOLOCK)", "NOLOCK"},
+	{"SELECT * FROM dbo.T WITH (UPDLOCK, READCOMMITTED)", "READCOMMITTED"},
+	{"SELECT * FROM dbo.T WITH (PAGLOCK)", "PAGLOCK"},
+	{"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", "READ UNCOMMITTED"},
+	{"BEGIN TRANSACTION; SET TRANSACTION ISOLATION LEVEL SNAPSHOT", "isolation level"},
+	{"SET FMTONLY ON; DELETE FROM dbo.T", "FMTONLY"},
+	{"SET FMTONLY ON; IF 1 = 1 DELETE FROM dbo.T", "FMTONLY"},
+	{"SELECT HAS_PERMS_BY_NAME(N'dbo', N'SCHEMA', N'FLY')", "FLY"},
+	{"CREATE INDEX I ON dbo.Wide (Name, Long)", "1700"},
+	{"CREATE CLUSTERED INDEX I ON dbo.Wide (Name, Long)", "900"},
+	{"INSERT BULK dbo.Wide (Long nvarchar(500)) WITH (KEEP_NULLS)", "CHECK_CONSTRAINTS"},
 	{"SELECT * FROM dbo.T TABLESAMPLE (10 PERCENT)", "TABLESAMPLE"},
 	{"SELECT * FROM OPENJSON(N'{}')", "OPENJSON"},
 	{"SELECT SUM(Id) OVER (ORDER BY Id) FROM dbo.T", "SUM"},
@@ -110,6 +121,7 @@ func TestRefusals(t *testing.T) {
 	db := open(t)
 	exec(t, db, "CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY, Name nvarchar(20), Price decimal(9,2))")
 	exec(t, db, "INSERT INTO dbo.T VALUES (1, N'one', 1)")
+	exec(t, db, "CREATE TABLE dbo.Wide (Id int NOT NULL, Name nvarchar(400), Long nvarchar(500) CHECK (Long <> N'x'))")
 	before := table(t, db, "SELECT o.[name], o.[type] FROM sys.objects AS o ORDER BY o.[name]")
 	for _, r := range refusals {
 		rows, err := db.QueryContext(t.Context(), r.text)

@@ -175,3 +175,22 @@ func TestDeclaredParameters(t *testing.T) {
 		t.Errorf("2099 parameters: error %d, want 8003", n)
 	}
 }
+
+// TestTransactionDescriptor: a request says which transaction it belongs to, and the server looks.
+func TestTransactionDescriptor(t *testing.T) {
+	c := session(t, open(t))
+	exec(t, c, "BEGIN TRANSACTION")
+	exec(t, c, "COMMIT")
+	tx, err := c.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, tx, "ROLLBACK; BEGIN TRANSACTION") // another one, of which the driver hears
+	exec(t, tx, "SELECT 1")
+	if err := tx.Commit(); err != nil {
+		t.Error(err)
+	}
+	if got := one(t, c, "SELECT @@TRANCOUNT"); got != int64(0) {
+		t.Errorf("@@TRANCOUNT is %v", got)
+	}
+}

@@ -29,6 +29,8 @@ type session struct {
 
 	// Of the request being served:
 	reply *wire.Tokens
+	// fresh says that the session was made as if new for it.
+	fresh bool
 	// failed says that its last statement failed.
 	failed    bool
 	variables map[string]rewrite.Variable
@@ -118,6 +120,7 @@ func (s *session) reset(ctx context.Context, keepTransaction bool) error {
 
 // serve serves one message. An error ends the connection; what the client did wrong is told in the reply.
 func (s *session) serve(ctx context.Context, p wire.Packet, body *message) error {
+	s.fresh = p.Reset
 	s.failed, s.handled, s.trying, s.variables = false, nil, 0, map[string]rewrite.Variable{}
 	if p.Reset {
 		if err := s.reset(ctx, p.KeepTransaction); err != nil {
@@ -172,7 +175,9 @@ func (stopBatch) Error() string { return "the batch is over" }
 
 func (s *session) serveBatch(ctx context.Context, body *message) error {
 	r := wire.NewReader(body)
-	r.SkipHeaders()
+	if err := s.belongs(r.Headers()); err != nil {
+		return err
+	}
 	text := r.Rest()
 	if r.Err() != nil {
 		return protocolError(r.Err())

@@ -34,7 +34,10 @@ func (s *session) set(ctx context.Context, x *tsql.SetOption) error {
 	case "LOCK_TIMEOUT":
 		return s.setLockTimeout(ctx, x.Value)
 	case "TRANSACTION ISOLATION LEVEL":
-		if s.tx.count > 0 && isolations[x.Value] != isolations[s.options.isolation] {
+		if isolations[x.Value] == "" {
+			return noLevel(x.Value)
+		}
+		if s.tx.count > 0 && x.Value != s.options.isolation {
 			return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement another isolation level in the middle of a transaction"}
 		}
 		s.options.isolation = x.Value

@@ -10,10 +10,10 @@ import (
 	"github.com/etlsandbox/cdc/internal/testenv/tds/wire"
 )
 
-// isolations maps T-SQL's levels to PostgreSQL's. Readers of PostgreSQL never wait for writers, so the first two are
-// what READ_COMMITTED_SNAPSHOT makes of them, and REPEATABLE READ sees one moment instead of holding locks.
+// isolations maps T-SQL's levels to PostgreSQL's. Readers of PostgreSQL never wait for writers, so READ COMMITTED
+// is what READ_COMMITTED_SNAPSHOT makes of it, and REPEATABLE READ sees one moment instead of holding locks.
 var isolations = map[string]string{
-	"READ UNCOMMITTED": "READ COMMITTED", "READ COMMITTED": "READ COMMITTED", "REPEATABLE READ": "REPEATABLE READ",
+	"READ COMMITTED": "READ COMMITTED", "REPEATABLE READ": "REPEATABLE READ",
 	"SNAPSHOT": "REPEATABLE READ", "SERIALIZABLE": "SERIALIZABLE",
 }
 
@@ -34,6 +34,9 @@ func (s *session) begin(ctx context.Context, level byte, name string) error {
 		isolation = levels[level]
 		s.options.isolation = isolation // it stays, as on a real server
 	}
+	if isolations[isolation] == "" {
+		return noLevel(isolation)
+	}
 	if isolation == "SNAPSHOT" {
 		rows, err := s.rows(ctx, "SELECT snapshot_isolation FROM tds.databases WHERE name = current_setting('tds.database')", nil)
 		if err != nil {
@@ -49,6 +52,23 @@ func (s *session) begin(ctx context.Context, level byte, name string) error {
 	s.tx = transaction{count: 1, id: s.tx.id + 1, name: name}
 	s.reply.Begun(s.tx.id)
 	s.rowCount = 0
+	return nil
+}
+
+func noLevel(isolation string) error {
+	return &rewrite.Error{Number: rewrite.Refusal, Text: "the double does not implement isolation level " + isolation}
+}
+
+// belongs refuses a request of another transaction than the session's. A client that has the session made as if new
+// learns of its end by that.
+func (s *session) belongs(transaction uint64) error {
+	current := uint64(0)
+	if s.tx.count > 0 {
+		current = s.tx.id
+	}
+	if transaction != current && !s.fresh {
+		return &rewrite.Error{Number: 3989, Text: "New request is not allowed to start because it should come with valid transaction descriptor."}
+	}
 	return nil
 }
 
@@ -128,7 +148,9 @@ func savepoint(name string) string { return rewrite.Ident("s_" + strings.ToLower
 // serveTransaction serves a transaction request of the driver.
 func (s *session) serveTransaction(ctx context.Context, body *message) error {
 	r := wire.NewReader(body)
-	r.SkipHeaders()
+	if err := s.belongs(r.Headers()); err != nil {
+		return err
+	}
 	t, err := r.ReadTransaction()
 	if err != nil {
 		return protocolError(err)

@@ -227,12 +227,26 @@ func (t *Translator) constraints(ctx context.Context, table *Table, all []tsql.C
 	return out, nil
 }
 
+// Limits of an index's key: columns, and bytes.
+const (
+	mostKeys     = 32
+	clusteredKey = 900
+	otherKey     = 1700
+)
+
 // index makes an index over what equal values have in common. NULLs are equal to SQL Server's unique indexes.
 func index(t *Table, name string, kind IndexKind, clustered bool, columns []tsql.IndexColumn, include []string, where string) ([]string, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
+	if len(columns) > mostKeys {
+		return nil, fail(1904, "The index '%s' on table '%s' has %d columns in the key list. The maximum limit for index key column list is %d.", name, t.Name, len(columns), mostKeys)
+	}
 	var keys []string
+	bytes, limit := 0, otherKey
+	if clustered {
+		limit = clusteredKey
+	}
 	for _, ic := range columns {
 		c, err := t.column(ic.Name)
 		if err != nil {
@@ -240,6 +254,9 @@ func index(t *Table, name string, kind IndexKind, clustered bool, columns []tsql
 		}
 		if c.Type.Length == datatype.Max {
 			return nil, fail(1919, "Column '%s' in table '%s' is of a type that is invalid for use as a key column in an index.", c.Name, t.Name)
+		}
+		if bytes += int(storedLength(c.Type)); bytes > limit {
+			return nil, refuse("an index (%s) whose key may be longer than %d bytes: a server takes it, and refuses the rows that are", name, limit)
 		}
 		key := "(" + groupKey(typed{sql: Ident(c.Name), typ: c.Type}) + ")"
 		if ic.Desc {

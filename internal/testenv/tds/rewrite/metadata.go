@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/etlsandbox/cdc/internal/testenv/tds/datatype"
@@ -236,12 +237,22 @@ func (b *binder) serverProperty(x *tsql.Call) (typed, bool, error) {
 	return typed{}, true, refuse("SERVERPROPERTY('%s')", name)
 }
 
+// rights are the permissions that the double knows of.
+var rights = []string{"CREATE TABLE", "ALTER", "SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "CONTROL", "VIEW DEFINITION"}
+
 // permission answers HAS_PERMS_BY_NAME: the one login may do everything, on what there is.
 func (b *binder) permission(x *tsql.Call) (typed, bool, error) {
 	if len(x.Args) != 3 {
 		return typed{}, true, refuse("HAS_PERMS_BY_NAME with %d arguments", len(x.Args))
 	}
 	var id int32
+	right, err := b.known(x.Args[2])
+	if err == nil && !slices.Contains(rights, strings.ToUpper(right)) {
+		err = refuse("HAS_PERMS_BY_NAME for the permission %s", right)
+	}
+	if err != nil {
+		return typed{}, true, err
+	}
 	kind, err := b.known(x.Args[1])
 	if err != nil {
 		return typed{}, true, err

@@ -120,7 +120,8 @@ CREATE OR REPLACE VIEW "tds/sys".columns AS
     tds.type_id(c.base)::int2 AS system_type_id, tds.type_id(c.base) AS user_type_id,
     tds.max_length(c.base, c.sizes) AS max_length, tds.precision(c.base, c.sizes) AS precision, tds.scale(c.base, c.sizes) AS scale,
     c.collation AS collation_name, (NOT c.attnotnull)::int::int2 AS is_nullable, c.identity::int::int2 AS is_identity,
-    0::int2 AS is_computed, CASE WHEN c.atthasdef THEN 1 ELSE 0 END AS default_object_id
+    0::int2 AS is_computed, CASE WHEN c.atthasdef THEN 1 ELSE 0 END AS default_object_id,
+    0::int2 AS generated_always_type
   FROM tds.columns c JOIN pg_catalog.pg_class t ON t.oid = c.attrelid JOIN tds.schemas s ON s.oid = t.relnamespace;
 
 CREATE OR REPLACE VIEW "tds/sys".indexes AS

@@ -300,8 +300,9 @@ func (p *parser) tableRef() *TableRef {
 	return t
 }
 
-// knownHints are the table hints that the double implements.
-var knownHints = []string{"NOLOCK", "READUNCOMMITTED", "READCOMMITTED", "ROWLOCK", "PAGLOCK", "UPDLOCK", "XLOCK", "HOLDLOCK", "SERIALIZABLE", "TABLOCK", "TABLOCKX"}
+// knownHints are the table hints that the double implements. Rows that nobody has committed are never read here, and
+// pages have no locks.
+var knownHints = []string{"ROWLOCK", "UPDLOCK", "XLOCK", "HOLDLOCK", "SERIALIZABLE", "TABLOCK", "TABLOCKX"}
 
 func (p *parser) hints() []string {
 	if !p.sees("WITH", "(") {

@@ -97,14 +97,32 @@ func (r *Reader) text(n int) string {
 	return s
 }
 
-// SkipHeaders passes over the ALL_HEADERS block of a request.
-func (r *Reader) SkipHeaders() {
+// transactionHeader is the kind of header that names the client's transaction.
+const transactionHeader = 2
+
+// Headers reads the ALL_HEADERS block of a request and returns the transaction that it belongs to, 0 for none.
+func (r *Reader) Headers() (transaction uint64) {
 	n := r.u32()
 	if n < 4 || n > 64<<10 {
 		r.fail("read the headers of a request: they say %d bytes", n)
-		return
+		return 0
 	}
-	r.bytes(int(n) - 4)
+	for block := r.bytes(int(n) - 4); len(block) > 0; {
+		if len(block) < 6 {
+			r.fail("read the headers of a request: %d bytes are left of one", len(block))
+			return 0
+		}
+		size, kind := binary.LittleEndian.Uint32(block), binary.LittleEndian.Uint16(block[4:])
+		if size < 6 || int64(size) > int64(len(block)) {
+			r.fail("read the headers of a request: one says %d bytes", size)
+			return 0
+		}
+		if kind == transactionHeader && size >= 14 {
+			transaction = binary.LittleEndian.Uint64(block[6:])
+		}
+		block = block[size:]
+	}
+	return transaction
 }
 
 // Rest reads text to the end of the message, as a batch's text runs.
