@@ -82,6 +82,11 @@ func (n Names) Table(t *change.Table) (*change.Table, error) {
 	return &spelt, nil
 }
 
+// delivers reports whether a column of exactly this name is delivered.
+func (t Target) delivers(name string) bool {
+	return slices.ContainsFunc(t.Table.Columns, func(c change.Column) bool { return c.Name == name })
+}
+
 // CheckSpelling refuses a table with rows that has a column under another spelling than it is delivered now: they
 // would be left without a value of it, because nothing at the source has changed. have are the table's columns; fold
 // says that the destination does not tell names apart by case.
@@ -92,7 +97,7 @@ func (t Target) CheckSpelling(have []string, fold bool) error {
 		if slices.ContainsFunc(have, there) {
 			continue
 		}
-		i := slices.IndexFunc(have, func(name string) bool { return bare(name) == bare(c.Name) })
+		i := slices.IndexFunc(have, func(name string) bool { return bare(name) == bare(c.Name) && !t.delivers(name) })
 		if i < 0 {
 			continue
 		}

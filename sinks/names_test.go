@@ -91,15 +91,15 @@ func TestSpellTable(t *testing.T) {
 }
 
 func TestCheckSpelling(t *testing.T) {
-	tg := sinks.Target{From: "Flat", To: "flat", Table: columns("rental_id", "customername")}
-	err := tg.CheckSpelling([]string{"rental_id", "CustomerName"}, false)
+	tg := sinks.Target{From: "Flat", To: "flat", Table: columns("rental_id", "customername", "customer_name_2", "customername2")}
+	err := tg.CheckSpelling([]string{"rental_id", "CustomerName", "customer_name_2"}, false)
 	if sinks.ClassOf(err) != sinks.Stop || !strings.Contains(err.Error(), "CustomerName") {
 		t.Errorf("a column that was spelt otherwise: %v, want a stop that names it", err)
 	}
 	for _, c := range []struct {
 		have []string
 		fold bool
-	}{{[]string{"rental_id", "CustomerName"}, true}, {[]string{"rental_id", "customer"}, false}, {[]string{"rental_id", "CustomerName", "customername"}, false}} {
+	}{{[]string{"rental_id", "CustomerName", "customer_name_2"}, true}, {[]string{"rental_id", "customer"}, false}, {[]string{"rental_id", "CustomerName", "customername"}, false}} {
 		if err := tg.CheckSpelling(c.have, c.fold); err != nil {
 			t.Errorf("columns %v (fold %v): %v", c.have, c.fold, err)
 		}
