@@ -44,9 +44,13 @@ func (s *service) deliveries(name string, c *config.Sink) ([]delivered, error) {
 			raw.targets = append(raw.targets, target)
 		}
 	}
-	if err := distinct(name, c, append(slices.Clone(views), raw.targets...)); err != nil {
+	all := append(slices.Clone(views), raw.targets...)
+	if err := distinct(name, c, all); err != nil {
 		return nil, err
 	}
+	raw.follow = followDistinct(name, c, all, func(t *change.Table, err error) {
+		s.log.Error("a table that the source has got is not delivered", "stage", "deliver", "sink", name, "table", t.ID.String(), "err", err)
+	})
 	return append(list, raw), nil
 }
 

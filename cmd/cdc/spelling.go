@@ -7,6 +7,7 @@ import (
 
 	"github.com/etlsandbox/cdc/internal/config"
 	"github.com/etlsandbox/cdc/internal/pipeline"
+	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
 )
 
@@ -77,4 +78,22 @@ func distinct(name string, c *config.Sink, targets []sinks.Target) error {
 		}
 	}
 	return nil
+}
+
+// followDistinct takes tables in that the source gets while a sink runs, but for those whose names the sink has given
+// already: refused is told of them. The others go on.
+func followDistinct(name string, c *config.Sink, known []sinks.Target, refused func(*change.Table, error)) func(*change.Table) (sinks.Target, bool) {
+	return func(t *change.Table) (sinks.Target, bool) {
+		target, ok := tableTarget(c, t)
+		if !ok {
+			return target, false
+		}
+		others := slices.DeleteFunc(slices.Clone(known), func(o sinks.Target) bool { return o.From == target.From })
+		if err := distinct(name, c, append(others, target)); err != nil {
+			refused(t, err)
+			return sinks.Target{}, false
+		}
+		known = append(others, target)
+		return target, true
+	}
 }

@@ -65,3 +65,26 @@ func TestDistinct(t *testing.T) {
 		}
 	}
 }
+
+func TestFollowDistinct(t *testing.T) {
+	all, err := config.ParseRegexp(".*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &config.Sink{Names: "snake_case", Deliver: []config.Deliver{{From: config.From{Tables: all}}}}
+	var refused []string
+	follow := followDistinct("neptune", c, []sinks.Target{target(c, config.Deliver{}, flatShape("OrderFlat", "OrderId"))}, func(t *change.Table, err error) {
+		refused = append(refused, t.ID.Name+": "+err.Error())
+	})
+	for _, tt := range []struct {
+		name string
+		ok   bool
+	}{{"StockMove", true}, {"stock_move", false}, {"StockMove", true}, {"order_flat", false}} {
+		if _, ok := follow(flatShape(tt.name, "Id")); ok != tt.ok {
+			t.Errorf("%s: followed %v, want %v", tt.name, ok, tt.ok)
+		}
+	}
+	if len(refused) != 2 || !strings.Contains(refused[0], "StockMove") || !strings.Contains(refused[1], "OrderFlat") {
+		t.Errorf("refused: %q", refused)
+	}
+}
