@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/etlsandbox/cdc/sinks"
@@ -44,7 +45,7 @@ func (tg *target) gone() error {
 // unaltered looks whether the target's table still is as it was bound. A statement at the server converts what it
 // selects to the type that it finds, and wraps numbers without a word.
 func (s *session) unaltered(ctx context.Context, tg *target) error {
-	rel, err := s.lookup(ctx, tg.database, tg.bare)
+	rel, err := s.columns(ctx, tg.versions())
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (s *session) unaltered(ctx context.Context, tg *target) error {
 // whyRefused gives the reason of an error of a server that was sent something for the target's table: that it was
 // altered, if it was, else the error.
 func (a *apply) whyRefused(ctx context.Context, tg *target, err error) error {
-	if !isServers(err) {
+	if !isServers(err) && !errors.Is(err, errOtherColumn) {
 		return err
 	}
 	if why := a.s.unaltered(ctx, tg); why != nil {

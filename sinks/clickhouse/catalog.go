@@ -17,6 +17,7 @@ type relation struct {
 	sorting []string
 	columns map[string]attribute
 	order   []string // of the columns
+	rows    uint64   // in all versions; of a view 0
 }
 
 // attribute is a column of an existing table.
@@ -29,42 +30,95 @@ type attribute struct {
 	inPart   bool
 }
 
+// relationName names a table or view of a database.
+type relationName struct{ database, name string }
+
+// catalog holds what was found of the tables that were looked up.
+type catalog map[relationName]*relation
+
 // lookup reads a table's entry in the catalog; nil if there is none.
 func (s *session) lookup(ctx context.Context, database, name string) (*relation, error) {
+	at := relationName{database, name}
+	c, err := s.lookupAll(ctx, []relationName{at})
+	return c[at], err
+}
+
+// lookupAll reads the entries of all tables that are named, by two statements however many they are.
+func (s *session) lookupAll(ctx context.Context, names []relationName) (catalog, error) {
+	c := make(catalog, len(names))
+	if len(names) == 0 {
+		return c, nil
+	}
+	// A database and a name at a time is what the server looks up directly; of pairs that come out besides, none is
+	// asked for.
+	var databases, tables []string
+	wanted := make(map[relationName]bool, len(names))
+	for _, n := range names {
+		wanted[n] = true
+		databases, tables = append(databases, literal(n.database)), append(tables, literal(n.name))
+	}
+	slices.Sort(databases)
+	in := fmt.Sprintf("IN (%s)", strings.Join(slices.Compact(databases), ", "))
+	of := fmt.Sprintf("IN (%s)", strings.Join(tables, ", "))
+	err := s.query(ctx, fmt.Sprintf("SELECT database, name, engine, engine_full, comment, ifNull(total_rows, 0) FROM system.tables WHERE database %s AND name %s", in, of),
+		func(scan func(...any) error) error {
+			var at relationName
+			r := &relation{columns: map[string]attribute{}}
+			if err := scan(&at.database, &at.name, &r.engine, &r.merge, &r.comment, &r.rows); err != nil || !wanted[at] {
+				return err
+			}
+			c[at] = r
+			return nil
+		})
+	if err != nil {
+		return nil, fmt.Errorf("look up tables (%s): %w", strings.Join(tables, ", "), err)
+	}
+	if len(c) == 0 {
+		return c, nil
+	}
+	return c, s.readColumns(ctx, c, in, of)
+}
+
+// readColumns fills in the columns of the relations in a catalog, of databases and tables that two conditions select.
+func (s *session) readColumns(ctx context.Context, c catalog, in, of string) error {
+	err := s.query(ctx, fmt.Sprintf("SELECT database, table, name, type, is_in_sorting_key, is_in_partition_key FROM system.columns WHERE database %s AND table %s ORDER BY database, table, position", in, of),
+		func(scan func(...any) error) error {
+			var at relationName
+			var column string
+			var a attribute
+			var sort, part uint8
+			if err := scan(&at.database, &at.name, &column, &a.text, &sort, &part); err != nil {
+				return err
+			}
+			if r := c[at]; r != nil { // else it was made a moment ago, and is not looked at
+				a.form, a.nullable, a.known = parseForm(a.text)
+				a.inSort, a.inPart = sort == 1, part == 1
+				r.add(column, a)
+			}
+			return nil
+		})
+	if err != nil {
+		return fmt.Errorf("look up columns of tables %s: %w", of, err)
+	}
+	return nil
+}
+
+// columns looks up the columns of a table alone; nil if there is none.
+func (s *session) columns(ctx context.Context, at relationName) (*relation, error) {
 	r := &relation{columns: map[string]attribute{}}
-	found := false
-	err := s.query(ctx, fmt.Sprintf("SELECT engine, engine_full, comment FROM system.tables WHERE database = %s AND name = %s",
-		literal(database), literal(name)), func(scan func(...any) error) error {
-		found = true
-		return scan(&r.engine, &r.merge, &r.comment)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look up table %s.%s: %w", database, name, err)
-	}
-	if !found {
-		return nil, nil
-	}
-	err = s.query(ctx, fmt.Sprintf("SELECT name, type, is_in_sorting_key, is_in_partition_key FROM system.columns WHERE database = %s AND table = %s ORDER BY position",
-		literal(database), literal(name)), func(scan func(...any) error) error {
-		var column string
-		var a attribute
-		var sort, part uint8
-		if err := scan(&column, &a.text, &sort, &part); err != nil {
-			return err
-		}
-		a.form, a.nullable, a.known = parseForm(a.text)
-		a.inSort, a.inPart = sort == 1, part == 1
-		if a.inSort {
-			r.sorting = append(r.sorting, column)
-		}
-		r.columns[column] = a
-		r.order = append(r.order, column)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look up columns of %s.%s: %w", database, name, err)
+	err := s.readColumns(ctx, catalog{at: r}, "= "+literal(at.database), "= "+literal(at.name))
+	if err != nil || len(r.columns) == 0 {
+		return nil, err
 	}
 	return r, nil
+}
+
+func (r *relation) add(column string, a attribute) {
+	if a.inSort {
+		r.sorting = append(r.sorting, column)
+	}
+	r.columns[column] = a
+	r.order = append(r.order, column)
 }
 
 // owner returns the stream and source table that a table was made for; "" if it is not ours.

@@ -39,19 +39,27 @@ func (s *Sink) planTables(ctx context.Context, stream string, targets []sinks.Ta
 	if err := s.ensureBookkeeping(ctx); err != nil {
 		return err
 	}
+	var all []*target
 	for _, t := range targets {
 		tg, err := newTarget(t, s.cfg)
 		if err != nil {
 			return err
 		}
-		rel, err := s.admit(ctx, stream, tg)
+		all = append(all, tg)
+	}
+	cat, err := s.catalogOf(ctx, all, nil)
+	if err != nil {
+		return err
+	}
+	for _, tg := range all {
+		rel, err := s.admit(ctx, stream, tg, cat)
 		if err != nil {
 			return err
 		}
 		if rel == nil || !tg.isOurs(rel, stream) {
 			s.plan.note(s.waitFor(stream, tg.From))
 		}
-		if err := s.ensureTable(ctx, stream, tg, rel); err != nil {
+		if err := s.ensureTable(ctx, stream, tg, cat); err != nil {
 			return err
 		}
 	}

@@ -191,11 +191,20 @@ func (s *Sink) listed(ctx context.Context, stream, table, cond string) ([]string
 	return out, nil
 }
 
-func (s *Sink) anyQuarantined(ctx context.Context, stream, table string) (bool, error) {
-	var n uint64
-	err := s.queryRow(ctx, fmt.Sprintf("SELECT count() FROM %s FINAL WHERE stream = %s AND table_name = %s", s.quarantine, literal(stream), literal(table)), &n)
+// findQuarantined notes which targets have keys that are listed.
+func (s *Sink) findQuarantined(ctx context.Context, st *stream) error {
+	listed := map[string]bool{}
+	err := s.query(ctx, fmt.Sprintf("SELECT DISTINCT table_name FROM %s FINAL WHERE stream = %s", s.quarantine, literal(st.name)), func(scan func(...any) error) error {
+		var from string
+		err := scan(&from)
+		listed[from] = true
+		return err
+	})
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", s.quarantine, err)
+		return fmt.Errorf("read %s: %w", s.quarantine, err)
 	}
-	return n > 0, nil
+	for from, tg := range st.targets {
+		tg.quarantined = listed[from]
+	}
+	return nil
 }

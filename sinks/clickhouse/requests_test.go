@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -82,6 +83,54 @@ func TestRequests(t *testing.T) {
 		if got := n.Load() - before; got != c.want {
 			t.Errorf("%s: %d requests, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// TestPrepareRequests: what a start asks does not grow with the number of tables; a new table costs the statements
+// that make it and its view.
+func TestPrepareRequests(t *testing.T) {
+	d := newDatabase(t, testenv.ClickHouse(t), HTTP)
+	cfg, n := d.counted(t)
+	count := func(stream string, targets []sinks.Target) int64 {
+		before := n.Load()
+		s, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Prepare(t.Context(), stream, targets); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		return n.Load() - before
+	}
+	few, many := make([]sinks.Target, 2), make([]sinks.Target, 12)
+	for i, targets := range [][]sinks.Target{few, many} {
+		for j := range targets {
+			table := *items().Table
+			table.ID.Name = fmt.Sprintf("Item%d_%d", i, j)
+			targets[j] = sinks.Target{From: table.ID.Name, Table: &table, To: table.ID.Name}
+		}
+	}
+	count("warm", few[:1]) // bookkeeping
+	made := [2]int64{count("few", few[1:]), count("many", many)}
+	if got, want := made[1]-made[0], int64(2*(len(many)-1)); got != want {
+		t.Errorf("%d tables more cost %d requests more to make, want %d", len(many)-1, got, want)
+	}
+	again := [2]int64{count("few", few[1:]), count("many", many)}
+	if again[0] != again[1] {
+		t.Errorf("a start over one table takes %d requests, over %d tables %d", again[0], len(many), again[1])
+	}
+	t.Logf("%d and %d requests to make 1 and %d tables, %d at each later start", made[0], made[1], len(many), again[0])
+	// The view that somebody dropped, or made another way, is made again.
+	d.run(t, "DROP VIEW Item1_3")
+	d.run(t, "CREATE OR REPLACE VIEW Item1_4 AS SELECT 1 AS Id")
+	if got := count("many", many); got != again[1]+2 {
+		t.Errorf("a start that makes two views again takes %d requests, want %d", got, again[1]+2)
+	}
+	if got := d.text(t, "SELECT toString(count()) FROM system.columns WHERE database = currentDatabase() AND table IN ('Item1_3', 'Item1_4')"); got != "6" {
+		t.Errorf("the views have %s columns, want 6", got)
 	}
 }
 

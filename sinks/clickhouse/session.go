@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	chproto "github.com/ClickHouse/ch-go/proto"
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -46,7 +47,12 @@ func (s *session) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	if err := s.conn.Ping(ctx); err != nil {
-		return fmt.Errorf("connect to %s:%d, database %s: %w", s.cfg.Host, s.cfg.Port, s.cfg.Database, bare(err))
+		doing := fmt.Sprintf("connect to %s:%d by protocol %s, database %s", s.cfg.Host, s.cfg.Port, s.cfg.Protocol, s.cfg.Database)
+		// The driver has no type for a server that does not speak the native protocol.
+		if strings.Contains(err.Error(), "[handshake] unexpected packet") {
+			return &sinks.StopError{What: doing, Err: err, Hint: "check host, port and protocol: is it ClickHouse's native port, and not its HTTP port?"}
+		}
+		return fmt.Errorf("%s: %w", doing, bare(err))
 	}
 	v, err := s.conn.ServerVersion()
 	if err != nil {
@@ -160,13 +166,17 @@ func (s *session) insert(ctx context.Context, step string, b *block, token strin
 	})
 }
 
+// errOtherColumn says that the server, which on the native protocol names the columns of a block before it takes one,
+// has others.
+var errOtherColumn = errors.New("the table has other columns")
+
 // fill hands the block's bytes to the driver's columns, which take them as if the server had sent them: its
 // own Append would box every value.
 func (b *block) fill(batch driver.Batch) error {
 	for i, col := range batch.Columns() {
 		c := &b.columns[i]
 		if col.Name() != c.name || string(col.Type()) != c.actual() {
-			return fmt.Errorf("column %s of %s is %s %s at the server", c.name, b.table, col.Name(), col.Type())
+			return fmt.Errorf("%w: column %s of %s is %s %s at the server", errOtherColumn, c.name, b.table, col.Name(), col.Type())
 		}
 		raw := chproto.NewReader(bytes.NewReader(append(b.data[i].nulls, b.data[i].values...)))
 		if err := col.Decode(raw, b.rows); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
@@ -166,21 +165,19 @@ func (s *Sink) refresh(ctx context.Context, st *stream) error {
 
 // rebind looks the targets' tables up again.
 func (s *Sink) rebind(ctx context.Context, st *stream) error {
-	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		tg := st.targets[from]
-		rel, err := s.lookup(ctx, tg.database, tg.bare)
-		if err != nil {
-			return err
-		}
+	targets := st.inOrder()
+	cat, err := s.catalogOf(ctx, targets, nil)
+	if err != nil {
+		return err
+	}
+	for _, tg := range targets {
+		rel := cat[tg.versions()]
 		if _, err := tg.compare(rel); err != nil {
 			return err
 		}
 		tg.bind(rel)
-		if tg.quarantined, err = s.anyQuarantined(ctx, st.name, from); err != nil {
-			return err
-		}
 	}
-	return nil
+	return s.findQuarantined(ctx, st)
 }
 
 // sweepScratch drops what covers and batches of earlier processes left behind.

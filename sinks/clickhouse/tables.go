@@ -13,14 +13,27 @@ import (
 )
 
 // ensureTargets makes, takes over or refuses each target's table and view, and freezes tables of the stream
-// that are not delivered any more: when they come back they have missed something.
+// that are not delivered any more: when they come back they have missed something. What it asks of the catalog
+// are a few statements, however many targets there are.
 func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
 	was := maps.Clone(st.states)
-	found := map[string]*relation{}
-	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		var err error
-		if found[from], err = s.find(ctx, st, from); err != nil {
-			return sinks.OfTarget(from, err)
+	targets := st.inOrder()
+	cat, err := s.catalogOf(ctx, targets, st.states)
+	if err != nil {
+		return err
+	}
+	if err := s.findQuarantined(ctx, st); err != nil {
+		return err
+	}
+	for _, tg := range targets {
+		rel, err := s.admit(ctx, st.name, tg, cat)
+		switch {
+		case err != nil:
+			return sinks.OfTarget(tg.From, err)
+		case rel == nil || !tg.isOurs(rel, st.name):
+			st.states[tg.From] = sinks.TableState{Phase: sinks.Waiting}
+		default:
+			checkStage(tg, cat, st.states)
 		}
 	}
 	owned, err := s.owned(ctx, st.name)
@@ -36,28 +49,68 @@ func (s *Sink) ensureTargets(ctx context.Context, st *stream) error {
 			return err
 		}
 	}
+	return s.ensureTables(ctx, st.name, targets, cat)
+}
+
+// inOrder are the stream's targets in the order of their sources' names.
+func (st *stream) inOrder() []*target {
+	targets := make([]*target, 0, len(st.targets))
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		if err := s.ensureTable(ctx, st.name, st.targets[from], found[from]); err != nil {
-			return sinks.OfTarget(from, err)
+		targets = append(targets, st.targets[from])
+	}
+	return targets
+}
+
+// catalogOf looks up all tables and views of targets, and the staging tables that are in use.
+func (s *session) catalogOf(ctx context.Context, targets []*target, states map[string]sinks.TableState) (catalog, error) {
+	var names []relationName
+	for _, tg := range targets {
+		names = append(names, tg.versions(), tg.readers())
+		if state, ok := states[tg.From]; ok && state.Cover != "" {
+			names = append(names, relationName{tg.database, tg.stageBare(state.Cover)})
+		}
+	}
+	return s.lookupAll(ctx, names)
+}
+
+// versions and readers name the target's table and view.
+func (tg *target) versions() relationName { return relationName{tg.database, tg.bare} }
+func (tg *target) readers() relationName  { return relationName{tg.database, tg.To} }
+
+// ensureTables makes the tables that are missing, and then brings all tables and views up to their shapes.
+func (s *Sink) ensureTables(ctx context.Context, stream string, targets []*target, cat catalog) error {
+	var made []*target
+	var names []relationName
+	for _, tg := range targets {
+		if cat[tg.versions()] != nil || s.plan != nil || tg.Changes != sinks.Expand {
+			continue
+		}
+		tg.showAll()
+		if err := s.exec(ctx, "create table", tg.createVersions(ownerComment("", stream, tg.From)), nil); err != nil {
+			return sinks.OfTarget(tg.From, err)
+		}
+		made, names = append(made, tg), append(names, tg.versions())
+	}
+	fresh, err := s.lookupAll(ctx, names)
+	if err != nil {
+		return err
+	}
+	maps.Copy(cat, fresh)
+	for _, tg := range made {
+		rel := cat[tg.versions()]
+		if rel == nil {
+			return tg.gone()
+		}
+		if err := tg.checkPartition(rel); err != nil {
+			return sinks.OfTarget(tg.From, s.undoCreate(ctx, tg, err))
+		}
+	}
+	for _, tg := range targets {
+		if err := s.ensureTable(ctx, stream, tg, cat); err != nil {
+			return sinks.OfTarget(tg.From, err)
 		}
 	}
 	return nil
-}
-
-// find looks a target's table up, nil if it is not there, and has it wait unless it follows the stream already.
-func (s *Sink) find(ctx context.Context, st *stream, from string) (*relation, error) {
-	tg := st.targets[from]
-	rel, err := s.admit(ctx, st.name, tg)
-	if err != nil {
-		return nil, err
-	}
-	if rel == nil || !tg.isOurs(rel, st.name) {
-		st.states[from] = sinks.TableState{Phase: sinks.Waiting}
-	} else if err := s.checkStage(ctx, st, from); err != nil {
-		return nil, err
-	}
-	tg.quarantined, err = s.anyQuarantined(ctx, st.name, from)
-	return rel, err
 }
 
 // gone are the keys of old that now lacks.
@@ -77,34 +130,28 @@ func (tg *target) isOurs(r *relation, stream string) bool {
 }
 
 // checkStage has a table wait for a new cover whose staging table somebody dropped.
-func (s *Sink) checkStage(ctx context.Context, st *stream, from string) error {
-	state := st.states[from]
+func checkStage(tg *target, cat catalog, states map[string]sinks.TableState) {
+	state := states[tg.From]
 	if state.Phase != sinks.Staged && state.Phase != sinks.Held && state.Phase != sinks.Noting {
-		return nil
+		return
 	}
-	tg := st.targets[from]
-	rel, err := s.lookup(ctx, tg.database, tg.stageBare(state.Cover))
-	if err == nil && rel == nil {
-		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
+	if cat[relationName{tg.database, tg.stageBare(state.Cover)}] == nil {
+		states[tg.From] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
 	}
-	return err
 }
 
-// admit looks the target's tables up and refuses what is not ours to write to. It changes nothing.
-func (s *Sink) admit(ctx context.Context, stream string, tg *target) (*relation, error) {
-	shown, err := s.lookup(ctx, tg.database, tg.To)
-	if err != nil {
-		return nil, err
-	}
+// admit looks at the target's tables, and refuses what is not ours to write to; nil if there is no table yet. It
+// changes nothing.
+func (s *Sink) admit(ctx context.Context, stream string, tg *target, cat catalog) (*relation, error) {
+	shown, rel := cat[tg.readers()], cat[tg.versions()]
 	if shown != nil && shown.engine != "View" {
 		return nil, &sinks.StopError{
 			What: fmt.Sprintf("%s.%s is a table, and was not made for %s of stream %s: adopt: true cannot turn it into a view", tg.database, tg.To, tg.From, stream),
 			Hint: "deliver to another name, or rename the table: the readers' view takes its name",
 		}
 	}
-	rel, err := s.lookup(ctx, tg.database, tg.bare)
-	if err != nil || rel == nil {
-		return nil, err
+	if rel == nil {
+		return nil, nil
 	}
 	owner, from := rel.owner()
 	ours := tg.isOurs(rel, stream)
@@ -114,30 +161,40 @@ func (s *Sink) admit(ctx context.Context, stream string, tg *target) (*relation,
 			Hint: "deliver to another name, or rename the table; adopt: true takes only tables of that engine over",
 		}
 	}
-	var rows, newest uint64
-	if err := s.queryRow(ctx, fmt.Sprintf("SELECT count(), max(%s) FROM %s", colVersion, tg.name), &rows, &newest); err != nil {
-		return nil, fmt.Errorf("look into %s: %w", tg.name, err)
+	if err := s.findNewest(ctx, tg, rel, ours); err != nil {
+		return nil, err
 	}
-	tg.newest = newest
 	switch {
-	case ours && rows > 0:
+	case ours && rel.rows > 0:
 		if err := tg.CheckSpelling(rel.order, false); err != nil {
 			return nil, err
 		}
-	case rows == 0:
+	case rel.rows == 0:
 	case !tg.Adopt:
 		what := fmt.Sprintf("table %s.%s is not empty and was not made for %s of stream %s", tg.database, tg.bare, tg.From, stream)
 		if owner != "" {
 			what = fmt.Sprintf("table %s.%s belongs to %s of stream %s, not to %s of %s", tg.database, tg.bare, from, owner, tg.From, stream)
 		}
 		return nil, &sinks.StopError{What: what, Hint: "deliver to another name, or set adopt: true to make its rows equal to the source: rows that the source does not have are deleted"}
-	case newest >= uint64(time.Now().UnixMicro()):
+	case tg.newest >= uint64(time.Now().UnixMicro()):
 		return nil, &sinks.StopError{
-			What: fmt.Sprintf("table %s.%s has rows of version %d, above every number that a stream has now", tg.database, tg.bare, newest),
+			What: fmt.Sprintf("table %s.%s has rows of version %d, above every number that a stream has now", tg.database, tg.bare, tg.newest),
 			Hint: "its own rows would win over ours: copy them into a new table with a lower " + colVersion,
 		}
 	}
 	return rel, tg.checkKeys(rel)
+}
+
+// findNewest reads the highest version that the table holds, where it matters: all of a column is read for it.
+func (s *Sink) findNewest(ctx context.Context, tg *target, rel *relation, ours bool) error {
+	_, stamped := rel.columns[tg.Extra.AppliedAt]
+	if rel.rows == 0 || ours && (stamped || tg.Extra.AppliedAt == "") {
+		return nil
+	}
+	if err := s.queryRow(ctx, fmt.Sprintf("SELECT max(%s) FROM %s", colVersion, tg.name), &tg.newest); err != nil {
+		return fmt.Errorf("look into %s: %w", tg.name, err)
+	}
+	return nil
 }
 
 // checkKeys refuses a table whose rows are replaced by something else than the key.
@@ -165,26 +222,12 @@ func (tg *target) checkPartition(rel *relation) error {
 	return nil
 }
 
-// ensureTable makes the table of versions and the readers' view, or brings them up to the shape.
-func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *relation) error {
-	comment := ownerComment("", stream, tg.From)
-	if rel == nil {
-		if tg.showAll(); s.plan != nil || tg.Changes != sinks.Expand {
-			return s.change(ctx, tg, "create table", tg.createVersions(comment), tg.createView(comment))
-		}
-		if err := s.exec(ctx, "create table", tg.createVersions(comment), nil); err != nil {
-			return err
-		}
-		var err error
-		if rel, err = s.lookup(ctx, tg.database, tg.bare); err != nil {
-			return err
-		}
-		if rel == nil {
-			return tg.gone()
-		}
-		if err := tg.checkPartition(rel); err != nil {
-			return s.undoCreate(ctx, tg, err)
-		}
+// ensureTable brings the table of versions and the readers' view up to the shape.
+func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, cat catalog) error {
+	comment, rel := ownerComment("", stream, tg.From), cat[tg.versions()]
+	if rel == nil { // it is only planned, or not allowed
+		tg.showAll()
+		return s.change(ctx, tg, "create table", tg.createVersions(comment), tg.createView(comment))
 	}
 	altered, err := s.expand(ctx, tg, rel)
 	if err != nil {
@@ -198,25 +241,20 @@ func (s *Sink) ensureTable(ctx context.Context, stream string, tg *target, rel *
 			return err
 		}
 	}
-	return s.ensureView(ctx, tg, rel, altered, comment)
+	return s.ensureView(ctx, tg, cat, altered, comment)
 }
 
-// ensureView makes the readers' view anew. Where that is only planned or not allowed, it first looks whether the view
-// shows what it should.
-func (s *Sink) ensureView(ctx context.Context, tg *target, rel *relation, altered bool, comment string) error {
-	text := tg.createView(comment)
-	if s.plan == nil && tg.Changes == sinks.Expand {
-		return s.exec(ctx, "create view", text, nil)
-	}
-	view, err := s.lookup(ctx, tg.database, tg.To)
-	if err != nil {
-		return err
-	}
-	// A view without the mark shows the same: it is no reason to stop.
-	if view != nil && !altered && tg.shows(view, rel) && (s.plan == nil || view.comment == comment) {
+// ensureView makes the readers' view anew, unless it shows what it should.
+func (s *Sink) ensureView(ctx context.Context, tg *target, cat catalog, altered bool, comment string) error {
+	view := cat[tg.readers()]
+	right := view != nil && !altered && tg.shows(view, cat[tg.versions()])
+	if right && view.comment == comment && slices.Equal(view.order, tg.viewColumns()) {
 		return nil
 	}
-	return s.change(ctx, tg, "create view", text)
+	if right && s.plan == nil && tg.Changes != sinks.Expand { // it shows the same, and may not be changed: no reason to stop
+		return nil
+	}
+	return s.change(ctx, tg, "create view", tg.createView(comment))
 }
 
 // shows tells whether a view has the columns that the table has, in their types.
@@ -348,10 +386,11 @@ func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) err
 			Hint: fmt.Sprintf("drop table %s and view %s, or deliver to another name, and restart the sink: it is filled again", tg.name, tg.view),
 		}
 	}
-	rel, err := a.s.lookup(ctx, tg.database, tg.bare)
+	cat, err := a.s.catalogOf(ctx, []*target{tg}, nil)
 	if err != nil {
 		return err
 	}
+	rel := cat[tg.versions()]
 	if rel == nil {
 		return tg.gone()
 	}
@@ -359,7 +398,7 @@ func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) err
 	if err != nil {
 		return err
 	}
-	if err := a.s.ensureView(ctx, tg, rel, altered, ownerComment("", a.st.name, tg.From)); err != nil {
+	if err := a.s.ensureView(ctx, tg, cat, altered, ownerComment("", a.st.name, tg.From)); err != nil {
 		return err
 	}
 	if cover := a.cover(tg); cover != "" {

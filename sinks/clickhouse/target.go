@@ -65,6 +65,7 @@ type target struct {
 	key      []int // indexes into columns, in key order
 	settings TableSettings
 	sync     bool // blocks reach the disk before they are answered
+	native   bool // the protocol is ClickHouse's own
 
 	name  string // quoted table of versions
 	bare  string // its name
@@ -84,13 +85,19 @@ func newTarget(t sinks.Target, cfg Config) (*target, error) {
 			What: fmt.Sprintf("deliver of %s asks for an identity column %s, and ClickHouse has none", t.From, t.Identity), Hint: "leave identity out",
 		}
 	}
-	tg := &target{Target: t, database: cfg.Database, sync: !cfg.NoSync}
+	tg := &target{Target: t, database: cfg.Database, sync: !cfg.NoSync, native: cfg.Protocol == Native}
 	if t.Schema != "" {
 		tg.database = t.Schema
 	}
 	var own bool
 	if tg.settings, own = cfg.Tables[t.To]; !own {
 		tg.settings = cfg.Tables[""]
+	}
+	if strings.Contains(tg.database+t.To, "(") { // checkName says why
+		return nil, &sinks.StopError{
+			What: fmt.Sprintf("%s is delivered to %s.%s, and the driver of ClickHouse cannot send blocks to a name with a parenthesis", t.From, tg.database, t.To),
+			Hint: "deliver to another name",
+		}
 	}
 	tg.bare = t.To + versionsSuffix
 	tg.name, tg.view = quoteName(tg.database, tg.bare), quoteName(tg.database, t.To)
@@ -130,10 +137,34 @@ func (tg *target) setShape(t *change.Table) error {
 				Hint: "rename the column in a view",
 			}
 		}
+		if err := tg.checkName(c.Name); err != nil {
+			return err
+		}
 		f := formOf(c.Type)
 		tg.columns = append(tg.columns, column{name: c.Name, typ: c.Type, form: f, nullable: c.Nullable, wanted: f, null: c.Nullable})
 	}
 	return tg.checkOrder()
+}
+
+// checkName refuses a name of a column that the driver, which reads it back from the column list of an INSERT, does
+// not understand: of parentheses it knows pairs, and on the native protocol, where it sorts blocks by that list, no
+// escapes and no parentheses at all.
+func (tg *target) checkName(name string) error {
+	open := strings.Map(func(r rune) rune {
+		if r == '(' || r == ')' {
+			return r
+		}
+		return -1
+	}, name)
+	hint := "rename the column in a view"
+	switch {
+	case strings.ReplaceAll(open, "()", "") != "":
+	case tg.native && strings.ContainsAny(name, "`\\()"):
+		hint = "set protocol: http, or rename the column in a view"
+	default:
+		return nil
+	}
+	return &sinks.StopError{What: fmt.Sprintf("%s has a column %q, whose name the driver of ClickHouse cannot send in blocks", tg.From, name), Hint: hint}
 }
 
 func ours(name string) bool { return name == colVersion || name == colFlag || name == colOrder }
@@ -298,6 +329,14 @@ func (tg *target) createView(comment string) string {
 		columns += ", " + colVersion + " AS " + quoteName(name)
 	}
 	return fmt.Sprintf("CREATE OR REPLACE VIEW %s AS SELECT %s FROM %s FINAL COMMENT %s", tg.view, columns, tg.name, literal(comment))
+}
+
+// viewColumns are the columns of the readers' view.
+func (tg *target) viewColumns() []string {
+	if tg.Extra.Position == "" {
+		return tg.shown
+	}
+	return append(slices.Clip(tg.shown), tg.Extra.Position)
 }
 
 // sinkColumn is a column of the table of versions that the sink fills beside the shape's.

@@ -39,66 +39,99 @@ type unique struct {
 	plain      bool
 }
 
-const relationSQL = `SELECT c.oid, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')
+const relationSQL = `SELECT n.nspname, c.relname, c.oid, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2`
+WHERE (n.nspname, c.relname) IN (SELECT w.s, w.t FROM unnest($1::text[], $2::text[]) w(s, t))`
 
-const attributesSQL = `SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+const attributesSQL = `SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
   a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '',
   coalesce(quote_ident(cn.nspname) || '.' || quote_ident(co.collname), '')
 FROM pg_catalog.pg_attribute a
 LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
 LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
-WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`
+WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped`
 
-const uniquesSQL = `SELECT ic.relname, i.indisprimary, %s, i.indpred IS NULL AND i.indexprs IS NULL,
+const uniquesSQL = `SELECT i.indrelid, ic.relname, i.indisprimary, %s, i.indpred IS NULL AND i.indexprs IS NULL,
   ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, o)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n
         WHERE k.o <= i.indnkeyatts ORDER BY k.o)
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
-WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid ORDER BY ic.relname`
+WHERE i.indrelid = ANY($1::oid[]) AND i.indisunique AND i.indisvalid ORDER BY ic.relname`
+
+// tableName names a table of the database.
+type tableName struct{ schema, name string }
+
+// catalog holds what was found of the tables that were looked up.
+type catalog map[tableName]*relation
 
 // lookup reads a table's entry in the catalog; nil if there is none.
 func (s *Sink) lookup(ctx context.Context, tx pgx.Tx, schema, name string) (*relation, error) {
-	r := &relation{columns: map[string]attribute{}}
-	err := tx.QueryRow(ctx, relationSQL, schema, name).Scan(&r.oid, &r.kind, &r.comment)
-	if err == pgx.ErrNoRows {
-		return nil, nil
+	at := tableName{schema, name}
+	c, err := s.lookupAll(ctx, tx, []tableName{at})
+	return c[at], err
+}
+
+// lookupAll reads the entries of all tables that are named, by three statements however many they are.
+func (s *Sink) lookupAll(ctx context.Context, tx pgx.Tx, names []tableName) (catalog, error) {
+	schemas, tables := make([]string, len(names)), make([]string, len(names))
+	for i, n := range names {
+		schemas[i], tables[i] = n.schema, n.name
+	}
+	c, byOID, oids := catalog{}, map[uint32]*relation{}, []uint32{}
+	var at tableName
+	var r relation
+	rows, err := tx.Query(ctx, relationSQL, schemas, tables)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&at.schema, &at.name, &r.oid, &r.kind, &r.comment}, func() error {
+			found := r
+			found.columns = map[string]attribute{}
+			c[at], byOID[r.oid], oids = &found, &found, append(oids, r.oid)
+			return nil
+		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up table %s.%s: %w", schema, name, err)
+		return nil, fmt.Errorf("look up tables %s: %w", strings.Join(tables, ", "), err)
 	}
-	rows, err := tx.Query(ctx, attributesSQL, r.oid)
-	if err != nil {
-		return nil, fmt.Errorf("look up columns of %s.%s: %w", schema, name, err)
+	if len(oids) == 0 {
+		return c, nil
 	}
+	var oid uint32
 	var col string
 	var a attribute
-	_, err = pgx.ForEachRow(rows, []any{&col, &a.typ, &a.notNull, &a.filled, &a.collation}, func() error {
-		r.columns[col] = a
-		return nil
-	})
+	if rows, err = tx.Query(ctx, attributesSQL, oids); err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&oid, &col, &a.typ, &a.notNull, &a.filled, &a.collation}, func() error {
+			byOID[oid].columns[col] = a
+			return nil
+		})
+	}
 	if err != nil {
-		return nil, fmt.Errorf("look up columns of %s.%s: %w", schema, name, err)
+		return nil, fmt.Errorf("look up columns of %s: %w", strings.Join(tables, ", "), err)
 	}
 	nulls := "false"
 	if s.version >= nullsNotDistinct {
 		nulls = "i.indnullsnotdistinct"
 	}
-	rows, err = tx.Query(ctx, fmt.Sprintf(uniquesSQL, nulls), r.oid)
-	if err != nil {
-		return nil, fmt.Errorf("look up indexes of %s.%s: %w", schema, name, err)
-	}
 	var u unique
-	_, err = pgx.ForEachRow(rows, []any{&u.name, &u.primary, &u.nullsEqual, &u.plain, &u.columns}, func() error {
-		r.uniques = append(r.uniques, u)
-		u.columns = nil
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look up indexes of %s.%s: %w", schema, name, err)
+	if rows, err = tx.Query(ctx, fmt.Sprintf(uniquesSQL, nulls), oids); err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&oid, &u.name, &u.primary, &u.nullsEqual, &u.plain, &u.columns}, func() error {
+			byOID[oid].uniques = append(byOID[oid].uniques, u)
+			u.columns = nil
+			return nil
+		})
 	}
-	return r, nil
+	if err != nil {
+		return nil, fmt.Errorf("look up indexes of %s: %w", strings.Join(tables, ", "), err)
+	}
+	return c, nil
+}
+
+// catalogOf looks up all tables of targets and their staging tables.
+func (s *Sink) catalogOf(ctx context.Context, tx pgx.Tx, targets map[string]*target) (catalog, error) {
+	var names []tableName
+	for _, tg := range targets {
+		names = append(names, tableName{tg.schema, tg.To}, tableName{tg.schema, tg.stageN})
+	}
+	return s.lookupAll(ctx, tx, names)
 }
 
 // keyIndex reports whether a unique index over exactly these columns exists, in any order; one over

@@ -41,12 +41,20 @@ func (s *Sink) planTables(ctx context.Context, stream string, targets []sinks.Ta
 		if err := s.ensureBookkeeping(ctx, tx); err != nil {
 			return err
 		}
+		byName, order := map[string]*target{}, make([]*target, len(targets))
 		for i, t := range targets {
 			tg, err := newTarget(t, s.cfg.Schema, i)
 			if err != nil {
 				return err
 			}
-			if _, err := s.ensureTable(ctx, tx, stream, tg); err != nil {
+			byName[t.From], order[i] = tg, tg
+		}
+		cat, err := s.catalogOf(ctx, tx, byName)
+		if err != nil {
+			return err
+		}
+		for _, tg := range order {
+			if _, err := s.ensureTable(ctx, tx, stream, tg, cat[tableName{tg.schema, tg.To}]); err != nil {
 				return err
 			}
 		}

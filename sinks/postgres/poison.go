@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -199,13 +200,20 @@ ON CONFLICT (stream, table_name, md5(row_key)) DO UPDATE SET seq = EXCLUDED.seq,
 	return nil
 }
 
-func (s *Sink) anyQuarantined(ctx context.Context, tx pgx.Tx, stream, table string) (bool, error) {
-	var any bool
-	err := tx.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE stream = $1 AND table_name = $2)", s.quarantine), stream, table).Scan(&any)
+// findQuarantined notes which targets have keys that are listed.
+func (s *Sink) findQuarantined(ctx context.Context, tx pgx.Tx, st *stream) error {
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT DISTINCT table_name FROM %s WHERE stream = $1", s.quarantine), st.name)
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", s.quarantine, err)
+		return fmt.Errorf("read %s: %w", s.quarantine, err)
 	}
-	return any, nil
+	listed, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("read %s: %w", s.quarantine, err)
+	}
+	for from, tg := range st.targets {
+		tg.quarantined = slices.Contains(listed, from)
+	}
+	return nil
 }
 
 // quarantinedKeys returns the listed keys of a table from a Seq on.

@@ -188,7 +188,7 @@ func TestServerThatCannotCompareNulls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.ensureTable(t.Context(), nil, "s", made)
+	_, err = s.ensureTable(t.Context(), nil, "s", made, nil)
 	if sinks.ClassOf(err) != sinks.Stop || !strings.Contains(err.Error(), "PostgreSQL 15") {
 		t.Errorf("%v, want a stop that names PostgreSQL 15", err)
 	}

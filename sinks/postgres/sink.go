@@ -210,12 +210,13 @@ func (s *Sink) refresh(ctx context.Context, st *stream) error {
 
 // rebind looks the targets' tables up again.
 func (s *Sink) rebind(ctx context.Context, tx pgx.Tx, st *stream) error {
+	cat, err := s.catalogOf(ctx, tx, st.targets)
+	if err != nil {
+		return err
+	}
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
 		tg := st.targets[from]
-		rel, err := s.lookup(ctx, tx, tg.schema, tg.To)
-		if err != nil {
-			return err
-		}
+		rel := cat[tableName{tg.schema, tg.To}]
 		if rel == nil {
 			return sinks.OfTarget(from, &sinks.StopError{
 				What: fmt.Sprintf("table %s.%s is gone", tg.schema, tg.To),
@@ -223,11 +224,8 @@ func (s *Sink) rebind(ctx context.Context, tx pgx.Tx, st *stream) error {
 			})
 		}
 		tg.bind(rel)
-		if tg.quarantined, err = s.anyQuarantined(ctx, tx, st.name, from); err != nil {
-			return err
-		}
 	}
-	return nil
+	return s.findQuarantined(ctx, tx, st)
 }
 
 // connect makes a connection unless there is one.

@@ -17,10 +17,17 @@ import (
 // are not delivered any more: when they come back they have missed something.
 func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 	was := maps.Clone(st.states)
+	cat, err := s.catalogOf(ctx, tx, st.targets)
+	if err != nil {
+		return err
+	}
 	for _, from := range slices.Sorted(maps.Keys(st.targets)) {
-		if err := s.ensureTarget(ctx, tx, st, from); err != nil {
+		if err := s.ensureTarget(ctx, tx, st, from, cat); err != nil {
 			return sinks.OfTarget(from, err)
 		}
+	}
+	if err := s.findQuarantined(ctx, tx, st); err != nil {
+		return err
 	}
 	owned, err := s.owned(ctx, tx, st.name)
 	if err != nil {
@@ -30,32 +37,29 @@ func (s *Sink) ensureTargets(ctx context.Context, tx pgx.Tx, st *stream) error {
 	return s.storeStates(ctx, st.name, was, st.states)
 }
 
-func (s *Sink) ensureTarget(ctx context.Context, tx pgx.Tx, st *stream, from string) error {
-	fresh, err := s.ensureTable(ctx, tx, st.name, st.targets[from])
-	if err != nil {
+func (s *Sink) ensureTarget(ctx context.Context, tx pgx.Tx, st *stream, from string, cat catalog) error {
+	tg := st.targets[from]
+	fresh, err := s.ensureTable(ctx, tx, st.name, tg, cat[tableName{tg.schema, tg.To}])
+	switch {
+	case err != nil:
 		return err
-	}
-	if fresh {
+	case fresh:
 		st.states[from] = sinks.TableState{Phase: sinks.Waiting}
-	} else if err := s.checkStage(ctx, tx, st, from); err != nil {
-		return err
+	default:
+		st.checkStage(from, cat)
 	}
-	st.targets[from].quarantined, err = s.anyQuarantined(ctx, tx, st.name, from)
-	return err
+	return nil
 }
 
 // checkStage has a table wait for a new cover whose staging table somebody dropped.
-func (s *Sink) checkStage(ctx context.Context, tx pgx.Tx, st *stream, from string) error {
-	state := st.states[from]
+func (st *stream) checkStage(from string, cat catalog) {
+	state, tg := st.states[from], st.targets[from]
 	if state.Phase != sinks.Staged && state.Phase != sinks.Held && state.Phase != sinks.Noting {
-		return nil
+		return
 	}
-	tg := st.targets[from]
-	rel, err := s.lookup(ctx, tx, tg.schema, tg.stageN)
-	if err == nil && rel == nil {
+	if cat[tableName{tg.schema, tg.stageN}] == nil {
 		st.states[from] = sinks.TableState{Phase: sinks.Waiting, Boundary: state.Boundary}
 	}
-	return err
 }
 
 // owned returns the source tables whose destination tables carry the stream's mark.
@@ -78,17 +82,14 @@ WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0 AND strpos
 	return from, nil
 }
 
-// ensureTable reports whether the table does not follow the stream yet: it was made, or taken over, now.
-func (s *Sink) ensureTable(ctx context.Context, tx pgx.Tx, stream string, tg *target) (fresh bool, err error) {
+// ensureTable reports whether the table, which is rel now, does not follow the stream yet: it was made, or taken
+// over, now.
+func (s *Sink) ensureTable(ctx context.Context, tx pgx.Tx, stream string, tg *target, rel *relation) (fresh bool, err error) {
 	if tg.nullableKey() && s.version < nullsNotDistinct {
 		return false, &sinks.StopError{
 			What: fmt.Sprintf("the key of %s may hold NULL, and PostgreSQL %d has no unique index in which NULL equals NULL", tg.table.ID, s.version/10000),
 			Hint: "deliver it to PostgreSQL 15 or later, or COALESCE the key columns in the view",
 		}
-	}
-	rel, err := s.lookup(ctx, tx, tg.schema, tg.To)
-	if err != nil {
-		return false, err
 	}
 	if rel == nil {
 		if err := s.change(ctx, tg, "create table", tg.createTable()); err != nil {
@@ -117,11 +118,14 @@ func (s *Sink) ensureTable(ctx context.Context, tx pgx.Tx, stream string, tg *ta
 			return false, err
 		}
 	}
-	if err := s.expand(ctx, tg, rel, empty, ours); err != nil {
+	altered, err := s.expand(ctx, tg, rel, empty, ours)
+	if err != nil {
 		return false, err
 	}
-	if rel, err = s.lookup(ctx, tx, tg.schema, tg.To); err != nil {
-		return false, err
+	if altered {
+		if rel, err = s.lookup(ctx, tx, tg.schema, tg.To); err != nil {
+			return false, err
+		}
 	}
 	tg.bind(rel)
 	if ours {
@@ -150,14 +154,15 @@ func (s *Sink) own(ctx context.Context, stream string, tg *target, comment strin
 }
 
 // expand brings an existing table up to the shape: columns are added and widened, NOT NULL is dropped where
-// the source allows NULL or has the column no more, nothing else changes. What would lose data stops.
-func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, ours bool) error {
+// the source allows NULL or has the column no more, nothing else changes. What would lose data stops. altered tells
+// that something was changed, or is planned to be.
+func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, ours bool) (altered bool, err error) {
 	var alter []string
 	for i, c := range tg.columns {
 		a, ok := rel.columns[c.name]
 		switch {
 		case !ok && tg.table.IsKey(i) && !empty:
-			return &sinks.StopError{
+			return false, &sinks.StopError{
 				What: fmt.Sprintf("table %s.%s has rows and lacks the key column %s", tg.schema, tg.To, c.name),
 				Hint: fmt.Sprintf("add it and fill it (ALTER TABLE %s ADD COLUMN %s %s), or empty the table", tg.name, ident(c.name), c.ddl),
 			}
@@ -171,7 +176,7 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 		}
 		switch fitOf(c.typ, a.typ) {
 		case refuses:
-			return &sinks.StopError{
+			return false, &sinks.StopError{
 				What: fmt.Sprintf("column %s of table %s.%s is %s, which cannot hold every %s of the source", c.name, tg.schema, tg.To, a.typ, c.ddl),
 				Hint: fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s TYPE %s, or deliver to another table", tg.name, ident(c.name), c.ddl),
 			}
@@ -182,15 +187,15 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	}
 	more, err := tg.foreignColumns(rel, ours)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if alter = append(alter, more...); len(alter) > 0 {
 		if err := s.change(ctx, tg, "alter table", fmt.Sprintf("ALTER TABLE %s %s", tg.name, strings.Join(alter, ", "))); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if rel.keyIndex(tg.keyNames(), tg.nullableKey()) {
-		return nil
+		return len(alter) > 0, nil
 	}
 	nulls := ""
 	if tg.nullableKey() {
@@ -198,12 +203,12 @@ func (s *Sink) expand(ctx context.Context, tg *target, rel *relation, empty, our
 	}
 	err = s.change(ctx, tg, "create key index", fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)%s", tg.name, list(tg.keyNames(), ""), nulls))
 	if isPoison(err) {
-		return &sinks.StopError{
+		return false, &sinks.StopError{
 			What: fmt.Sprintf("table %s.%s holds several rows with one key (%s)", tg.schema, tg.To, strings.Join(tg.keyNames(), ", ")), Err: err,
 			Hint: "delete the duplicates or empty the table",
 		}
 	}
-	return err
+	return true, err
 }
 
 // foreignColumns sees to columns that the shape does not have.
@@ -259,7 +264,7 @@ func (a *apply) evolve(ctx context.Context, tg *target, shape *change.Table) err
 	if rel == nil {
 		return &sinks.StopError{What: fmt.Sprintf("table %s.%s is gone", tg.schema, tg.To), Hint: "restart the sink to have it made and filled again"}
 	}
-	if err := a.s.expand(ctx, tg, rel, false, true); err != nil {
+	if _, err := a.s.expand(ctx, tg, rel, false, true); err != nil {
 		return err
 	}
 	if rel, err = a.s.lookup(ctx, a.tx, tg.schema, tg.To); err != nil {

@@ -286,8 +286,11 @@ func testTypedKeys(t *testing.T, b *bench, cases []typeCase) {
 			id := kb.newID()
 			apply(t, s, kb.begin(id, additive, table), kb.chunk(id, table, change.KeyRange{Lo: key, HasLo: true}), kb.end(id, table))
 			kb.want(t, tg, rows[:n]...)
-			kb.load(t, s, tg, rows...)
-			apply(t, s, kb.changes(remove(table, r)))
+			var events []change.Event
+			for _, gone := range rows[n:] {
+				events = append(events, insert(table, gone))
+			}
+			apply(t, s, kb.changes(events...), kb.changes(remove(table, r)))
 			left := append(rows[:n:n], rows[n+1:]...)
 			kb.want(t, tg, left...)
 			apply(t, s, kb.changes(insert(table, r)))
