@@ -73,9 +73,11 @@ test: servers ## all tests on real servers: no Java, no Docker
 	$(call gotest,-timeout 20m ./...)
 
 .PHONY: test-full
-test-full: servers ## the same with long random runs (CDC_TEST_BUDGET=10m)
+test-full: servers ## the same in full size (a million transactions, 2 million rows in one), with long random runs (CDC_TEST_BUDGET=10m)
 	$(call gotest,-timeout 4h ./...)
 test-full: export CDC_TEST_BUDGET = 10m
+test-full: export CDC_TEST_FULL = 1
+test-full: export CDC_TEST_BIG_ROWS = 2000000
 
 .PHONY: test-peers
 test-peers: check-go ## the streams' tests against a real Kafka, every T-SQL text against two grammars, dbt on raw tables; needs a JDK (17 or later), Python 3 and, the first time, Maven and PyPI
@@ -102,7 +104,8 @@ verified: servers ## run the destinations' suites and write docs/verified.md: wh
 .PHONY: bench
 bench: servers ## the whole program, into docs/benchmarks (BENCH_SCALE=5), then the Go benchmarks, into .cache/bench.txt
 	@mkdir -p $(CACHE) docs/benchmarks
-	CDC_BENCH_DIR=$(CURDIR)/docs/benchmarks CDC_BENCH_SCALE=$(or $(BENCH_SCALE),5) go test -run 'TestBench$$' -count=1 -v -timeout 60m ./internal/e2e
+	CDC_BENCH_DIR=$(CURDIR)/docs/benchmarks CDC_BENCH_SCALE=$(or $(BENCH_SCALE),5) CDC_TEST_BIG_ROWS=2000000 \
+	  go test -run '^(TestBench|TestBigTransaction)$$' -count=1 -v -timeout 60m ./internal/e2e
 	@set -o pipefail; go test -run '^$$' -bench . -benchmem ./... 2>&1 | tee $(CACHE)/bench.txt
 
 .PHONY: fuzz
