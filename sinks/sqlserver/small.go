@@ -60,7 +60,7 @@ func (tg *target) smallPart(f smallForm) *smallPart {
 	p := &smallPart{}
 	var columns, types, names, values, declared []string
 	for _, c := range tg.columns {
-		names, types = append(names, ident(c.dest)), append(types, c.actual.String())
+		names, types = append(names, ident(c.dest)), append(types, c.declared().String())
 		columns = append(columns, declare(c.dest, c.actual, c.collation, "NULL"))
 	}
 	operation := sqlType{name: "int"}

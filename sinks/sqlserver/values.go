@@ -160,6 +160,34 @@ func (c *column) encodeText(s string) (any, error) {
 	return b, nil
 }
 
+// declared is the type under which a parameter for the column is declared: the one in which the driver sends it, so
+// that the only conversion is that of an INSERT. Every value that argument lets through survives it unchanged.
+func (c *column) declared() sqlType {
+	const digits = 50 // of a decimal as text, sign and point among them
+	switch c.form {
+	case formInt:
+		if c.asText() {
+			return sqlType{name: "nvarchar", length: digits}
+		}
+		return sqlType{name: "bigint"}
+	case formDecimal:
+		return sqlType{name: "nvarchar", length: digits}
+	case formReal, formFloat:
+		return sqlType{name: "float"}
+	case formDate, formTime, formDatetime, formTimestamp:
+		return sqlType{name: "datetimeoffset", scale: 7}
+	case formBit:
+		if c.actual.name != "bit" {
+			return sqlType{name: "bigint"}
+		}
+	case formText, formBinary:
+	}
+	return c.actual
+}
+
+// asText says that integers travel as text: the driver would take them for the digits of a decimal.
+func (c *column) asText() bool { return c.actual.name == "decimal" || c.actual.name == "numeric" }
+
 // argument is a value as a declared parameter takes it for a column; like encode it refuses what would not fit.
 func (c *column) argument(v change.Value) (any, error) {
 	e, err := c.encode(v)
@@ -178,7 +206,9 @@ func (c *column) argument(v change.Value) (any, error) {
 func (c *column) none() any {
 	switch c.form {
 	case formInt:
-		return sql.NullInt64{}
+		if !c.asText() {
+			return sql.NullInt64{}
+		}
 	case formReal, formFloat:
 		return sql.NullFloat64{}
 	case formBinary:
@@ -186,6 +216,9 @@ func (c *column) none() any {
 	case formDate, formTime, formDatetime, formTimestamp:
 		return sql.NullTime{}
 	case formBit:
+		if c.actual.name != "bit" {
+			return sql.NullInt64{}
+		}
 		return sql.NullBool{}
 	case formDecimal, formText:
 	}

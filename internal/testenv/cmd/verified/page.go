@@ -98,9 +98,15 @@ const realServer = `
 ## What only a real SQL Server can show
 
 - locks: which the statements take, when they escalate to the table, and that a reader under row versions waits for none;
-- plans: that the set-based statements seek by the key and do not scan the target;
+- plans: that the set-based statements seek by the key and do not scan the target, that a small batch finds its plan in the cache (its text
+  and declarations are the same for every batch of a size), and what several hundred parameters cost;
+- limits that depend on a plan: columns and expressions of one statement (errors 8623 and 8632), and rows of work tables (511);
+- parameters: that each implicit conversion to a declared type is what the documentation of CAST says (datetimeoffset to datetime2,
+  nvarchar to decimal), and that the server rounds none;
+- keys that grow: which indexes let a text column become longer, and rows whose key passes 900 or 1,700 bytes (1946);
 - isolation: READ COMMITTED and SNAPSHOT as that server implements them, and its own choice of a deadlock's victim;
-- collations beyond those of the double, and the sort order of a case-insensitive database;
+- collations beyond those of the double, the sort order of a case-insensitive database, and a tempdb whose default differs from the
+  database's (every text column of a temporary table or variable names its collation);
 - rights: that the grants of [operations](operations.md) are enough (the double lets its one login do everything);
 - the transaction log: that bulk loads into a temporary table are minimally logged, and what a full log says.
 
