@@ -24,7 +24,10 @@ type apply struct {
 
 	inboxes map[*target]*inbox
 	poison  []poison
-	counts  sinks.Counts
+	// refusedKeys are those of poison; gone are listed keys that a deletion takes off the list.
+	refusedKeys map[refusedKey]bool
+	gone        []refusedKey
+	counts      sinks.Counts
 	// undo takes back what was changed in memory when the transaction does not commit.
 	undo []func()
 }

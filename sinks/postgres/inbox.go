@@ -142,10 +142,15 @@ func (c *copier) append(n *sinks.Net) error {
 			return err
 		}
 	}
+	if later := op == opUpsert || n.Delete; later && len(c.a.refusedKeys) > 0 {
+		c.a.heal(tg, keyText(tg, n, cols))
+	}
 	if op != opUpsert {
 		if err := c.row(n, cols, tg.table.IsKey); err != nil {
 			// A key that cannot be written down is not there either: nothing to delete or to keep.
-			c.out = c.out[:start]
+			if c.out = c.out[:start]; n.Delete {
+				c.a.strike(tg, keyText(tg, n, cols))
+			}
 			return nil
 		}
 	}

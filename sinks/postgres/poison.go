@@ -35,8 +35,36 @@ func (a *apply) refuse(tg *target, key string, seq change.Seq, reason string) (o
 	case sinks.KeepOnPoison:
 		op = opKeep
 	}
+	a.heal(tg, key)
 	a.poison = append(a.poison, poison{tg, key, seq, reason})
+	if a.refusedKeys == nil {
+		a.refusedKeys = map[refusedKey]bool{}
+	}
+	a.refusedKeys[refusedKey{tg, key}] = true
 	return op, nil
+}
+
+// refusedKey is a key of which a version was refused.
+type refusedKey struct {
+	tg  *target
+	key string
+}
+
+// heal forgets that a version of a key was refused earlier in the batch: a later one says what becomes of it.
+func (a *apply) heal(tg *target, key string) {
+	at := refusedKey{tg, key}
+	if !a.refusedKeys[at] {
+		return
+	}
+	delete(a.refusedKeys, at)
+	a.poison = slices.DeleteFunc(a.poison, func(p poison) bool { return p.tg == tg && p.key == key })
+}
+
+// strike takes a key that cannot be written down, and that the source has no more, off the list.
+func (a *apply) strike(tg *target, key string) {
+	if tg.quarantined {
+		a.gone = append(a.gone, refusedKey{tg, key})
+	}
 }
 
 // carefully applies an inbox of which some rows are refused: it finds them by halving, sets them aside and
@@ -185,6 +213,11 @@ func (a *apply) storePoison(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, g := range a.gone {
+		if err := a.forgetKey(ctx, g.tg, g.key); err != nil {
+			return err
+		}
+	}
 	for _, p := range a.poison {
 		_, err := a.s.exec(ctx, "quarantine", fmt.Sprintf(`INSERT INTO %s (stream, table_name, row_key, seq, reason) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (stream, table_name, md5(row_key)) DO UPDATE SET seq = EXCLUDED.seq, reason = EXCLUDED.reason, at = now()`, a.s.quarantine),
@@ -241,13 +274,18 @@ func (a *apply) clearRange(ctx context.Context, tg *target) error {
 		if err != nil || !a.b.Cover.Range.Contains(change.KeyOf(row...)) {
 			continue // a key of another shape belongs to no range
 		}
-		_, err = a.s.exec(ctx, "forget quarantine", fmt.Sprintf("DELETE FROM %s WHERE stream = $1 AND table_name = $2 AND row_key = $3", a.s.quarantine),
-			a.st.name, tg.From, text)
-		if err != nil {
+		if err := a.forgetKey(ctx, tg, text); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forgetKey takes a key off the list.
+func (a *apply) forgetKey(ctx context.Context, tg *target, key string) error {
+	_, err := a.s.exec(ctx, "forget quarantine", fmt.Sprintf("DELETE FROM %s WHERE stream = $1 AND table_name = $2 AND row_key = $3", a.s.quarantine),
+		a.st.name, tg.From, key)
+	return err
 }
 
 // keepQuarantined sends the keys that were quarantined since a cover began to the inbox: what is shown of

@@ -17,5 +17,6 @@ func TestTypesPage(t *testing.T) {
 			_, ddl := typeOf(typ)
 			return ddl, nil
 		},
+		Limits: sinktest.Limits{Value: refusesValue},
 	}.Check(t, "../../docs/reference/types.md", *updateTypes)
 }

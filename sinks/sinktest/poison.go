@@ -124,3 +124,28 @@ func testPoisonOptions(t *testing.T, b *bench) {
 	b.want(t, tg, order(2, "before", "2.00"), order(3, "three", "3.00"))
 	b.quarantined(t, Quarantined{tg.From, "[1]", batch.To})
 }
+
+// testPoisonInParts: of a batch that is larger than memory, only the last version of a key counts, whatever is refused
+// before it.
+func testPoisonInParts(t *testing.T, b *bench) {
+	tg := target(orders())
+	b.loaded(t, Options{}, tg, order(9, "before", "9.00"))
+	s := b.open(t, Options{Memory: 8 << 10}, tg)
+	lost := func(id int64) change.Row {
+		return change.Row{change.IntValue(id), change.AbsentValue(), change.NullValue()}
+	}
+	events := []change.Event{insert(tg.Table, lost(7)), insert(tg.Table, lost(8)), update(tg.Table, order(9, "before", "9.00"), order(9, "good", "9.00"))}
+	var want []change.Row
+	for i := range int64(300) {
+		want = append(want, order(100+i, strings.Repeat("x", 40), "1.00"))
+		events = append(events, insert(tg.Table, want[i]))
+	}
+	events = append(events, update(tg.Table, lost(7), order(7, "mended", "7.00")), remove(tg.Table, lost(8)), update(tg.Table, order(9, "good", "9.00"), lost(9)))
+	batch := b.changes(events...)
+	apply(t, s, batch)
+	rows := b.Rows(t, tg)
+	if len(rows) != len(want)+2 || !rows[0].Row.Equal(order(7, "mended", "7.00")) {
+		t.Fatalf("%d rows, the first is %v, want %d and the key 7", len(rows), rows[0].Row, len(want)+2)
+	}
+	b.quarantined(t, Quarantined{tg.From, "[9]", batch.To})
+}

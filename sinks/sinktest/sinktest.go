@@ -124,6 +124,7 @@ func Run(t *testing.T, f Factory) {
 		{"poison in the middle", testPoison},
 		{"poison in covers", testPoisonCover},
 		{"poison deletes or stops", testPoisonOptions},
+		{"poison in parts of a batch", testPoisonInParts},
 		{"a hundred thousand rows", testManyRows},
 		{"a batch larger than memory", testLargerThanMemory},
 		{"events are read as they come", testLazy},

@@ -100,7 +100,7 @@ func typeCases() []typeCase {
 		bits(1, 0, 1), bits(9, 0, 1, 256, 511), bits(64, 0, 1, 1<<63, math.MaxUint64),
 		{change.Type{Kind: change.Float, Name: "float"}, []change.Value{change.FloatValue(0), change.FloatValue(-1.5), change.FloatValue(math.MaxFloat32), change.FloatValue(math.SmallestNonzeroFloat32), change.FloatValue(0.1)}},
 		{change.Type{Kind: change.Double, Name: "double"}, []change.Value{change.DoubleValue(0), change.DoubleValue(-1.5), change.DoubleValue(math.MaxFloat64), change.DoubleValue(math.SmallestNonzeroFloat64), change.DoubleValue(0.1)}},
-		texts(str("varchar", 40), "", " ", "trailing ", "ABC", "abc", "日本語", "😀😀", "é", "e\u0301", strings.Repeat("😀", 40), "a\tb\nc\\d'e\"f", "NULL", "\x01\x7f"),
+		texts(str("varchar", 40), "", " ", "trailing ", "ABC", "abc", "日本語", "😀😀", "é", "e\u0301", strings.Repeat("😀", 40), "a\tb\nc\\d'e\"f", "NULL", "\x01\x7f", "a\x00b"),
 		texts(str("char", 10), "", "x", "日本語"), texts(str("longtext", 0), "", strings.Repeat("long ", 50_000)),
 		texts(str("enum", 0), "", "one", "two, three"), texts(str("set", 0), "", "a,b"),
 		texts(bin("varbinary"), "", "\x00", "\x00\xff\x00", string(allBytes)), texts(bin("longblob"), strings.Repeat("\x00\x01", 100_000)),
@@ -251,7 +251,42 @@ func testRefusedTypes(t *testing.T, b *bench, cases []typeCase) {
 		if n != len(refused) {
 			t.Errorf("%s: %d rows are quarantined, want %d", c.typ.Name, n, len(refused))
 		}
+		if !b.Limits.refusesType(c.typ, true) && c.typ.Kind != change.JSON {
+			testRefusedKey(t, rb, fmt.Sprintf("r%02d", i), c.typ, refused[0].After[1])
+		}
 	}
+}
+
+// testRefusedKey: a key that the destination cannot write down is listed, and the deletion of its row takes it off the list,
+// in a batch of its own as in the same one.
+func testRefusedKey(t *testing.T, b *bench, name string, typ change.Type, v change.Value) {
+	t.Helper()
+	table := &change.Table{ID: change.TableID{DB: "refused", Name: name}, Key: []int{0}}
+	table.Columns = []change.Column{{Name: "key", Type: typ, Nullable: true}, {Name: "v", Type: intType}}
+	tg := target(table)
+	s := b.open(t, Options{}, tg)
+	b.load(t, s, tg)
+	row := change.Row{v, change.IntValue(1)}
+	listed := func(want int) {
+		t.Helper()
+		n := 0
+		for _, q := range b.Quarantine(t) {
+			if q.Table == tg.From {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%s %s as a key: %d rows are quarantined, want %d", typ.Name, v, n, want)
+		}
+	}
+	apply(t, s, b.changes(insert(table, row)))
+	listed(1)
+	apply(t, s, b.changes(remove(table, row)))
+	listed(0)
+	apply(t, s, b.changes(insert(table, row), remove(table, row)), b.changes(insert(table, row)), b.changes(remove(table, row), insert(table, row)))
+	listed(1)
+	apply(t, s, b.changes(update(table, row, row), remove(table, row)))
+	listed(0)
 }
 
 // testTypedKeys uses each type as a key: deletes find their row, and ranges order as Key bytes do.

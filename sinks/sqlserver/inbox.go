@@ -135,9 +135,15 @@ func (l *loader) net(n *sinks.Net) error {
 			return err
 		}
 	}
+	if later := op == opUpsert || n.Delete; later && len(l.a.refusedKeys) > 0 {
+		l.a.heal(tg, keyText(tg, n, cols))
+	}
 	if op != opUpsert {
 		if err := l.values(n, cols, true); err != nil {
 			// A key that cannot be written down is not there either: nothing to delete or to keep.
+			if n.Delete {
+				l.a.strike(tg, keyText(tg, n, cols))
+			}
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
@@ -37,8 +38,36 @@ func (a *apply) refuse(tg *target, key string, seq change.Seq, reason string) (o
 	case sinks.KeepOnPoison:
 		op = opKeep
 	}
+	a.heal(tg, key)
 	a.poison = append(a.poison, poison{tg, key, seq, reason})
+	if a.refusedKeys == nil {
+		a.refusedKeys = map[refusedKey]bool{}
+	}
+	a.refusedKeys[refusedKey{tg, key}] = true
 	return op, nil
+}
+
+// refusedKey is a key of which a version was refused.
+type refusedKey struct {
+	tg  *target
+	key string
+}
+
+// heal forgets that a version of a key was refused earlier in the batch: a later one says what becomes of it.
+func (a *apply) heal(tg *target, key string) {
+	at := refusedKey{tg, key}
+	if !a.refusedKeys[at] {
+		return
+	}
+	delete(a.refusedKeys, at)
+	a.poison = slices.DeleteFunc(a.poison, func(p poison) bool { return p.tg == tg && p.key == key })
+}
+
+// strike takes a key that cannot be written down, and that the source has no more, off the list.
+func (a *apply) strike(tg *target, key string) {
+	if tg.quarantined {
+		a.gone = append(a.gone, refusedKey{tg, key})
+	}
 }
 
 // findAndApply applies an inbox of which some rows are refused: it finds them by halving, sets them aside and

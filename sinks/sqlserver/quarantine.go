@@ -20,6 +20,11 @@ func (a *apply) storePoison(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, g := range a.gone {
+		if err := a.forgetKey(ctx, g.tg, g.key); err != nil {
+			return err
+		}
+	}
 	for _, p := range a.poison {
 		_, err := a.s.exec(ctx, "quarantine", quarantineSQL.with("quarantine", a.s.quarantine),
 			sql.Named("stream", a.st.name), sql.Named("table_name", p.tg.From), sql.Named("row_key", p.key),
@@ -69,13 +74,18 @@ func (a *apply) clearRange(ctx context.Context, tg *target) error {
 		if err != nil || !a.b.Cover.Range.Contains(change.KeyOf(row...)) {
 			continue // a key of another shape belongs to no range
 		}
-		_, err = a.s.exec(ctx, "forget quarantine", forgetKeySQL.with("quarantine", a.s.quarantine),
-			sql.Named("stream", a.st.name), sql.Named("table_name", tg.From), sql.Named("row_key", text))
-		if err != nil {
+		if err := a.forgetKey(ctx, tg, text); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forgetKey takes a key off the list.
+func (a *apply) forgetKey(ctx context.Context, tg *target, key string) error {
+	_, err := a.s.exec(ctx, "forget quarantine", forgetKeySQL.with("quarantine", a.s.quarantine),
+		sql.Named("stream", a.st.name), sql.Named("table_name", tg.From), sql.Named("row_key", key))
+	return err
 }
 
 // keepQuarantined sends the keys that were quarantined since a cover began to the inbox: what is shown of
