@@ -142,9 +142,9 @@ var errNoRow = errors.New("the result has no row")
 
 // insert sends one block, whose columns are data in the native format. A token makes a block that was
 // written before be passed over; without one it is written in any case. A table whose columns have other types
-// by now refuses the block: the server would convert it, and wrap numbers without a word.
+// by now refuses the block: the server would convert it, wrap numbers and make values up for NULL without a word.
 func (s *session) insert(ctx context.Context, step string, b *block, token string) error {
-	settings := ch.Settings{"insert_deduplicate": 0, "input_format_native_allow_types_conversion": 0}
+	settings := ch.Settings{"insert_deduplicate": 0, "input_format_native_allow_types_conversion": 0, "input_format_null_as_default": 0}
 	if token != "" {
 		settings["insert_deduplicate"], settings["insert_deduplication_token"] = 1, token
 	}
