@@ -40,6 +40,9 @@ the variable CDC_SEED_DSN. The source of cdc.yaml is never used, and a schema th
 		Example: "  cdc seed --dsn 'root@tcp(127.0.0.1:3306)/sakila'\n  cdc seed --dsn 'root@tcp(127.0.0.1:3306)/sakila' --load --seconds 30 --rate 200",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.seconds < 0 || !(o.rate >= 0) {
+				return errors.New("--seconds and --rate are numbers from 0 on (0: no limit)")
+			}
 			o.length = time.Duration(o.seconds) * time.Second
 			return a.seed(cmd.Context(), o)
 		},

@@ -46,6 +46,11 @@ func TestSeed(t *testing.T) {
 	if err := s.Exec(t.Context(), "CREATE DATABASE IF NOT EXISTS cli_foreign", "CREATE TABLE IF NOT EXISTS cli_foreign.t (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
+	for _, args := range [][]string{{"--seconds", "-1"}, {"--rate", "-1"}, {"--rate", "NaN"}} { // these would be a load without an end
+		if o := execute(t.Context(), p, append([]string{"seed", "--load"}, args...)...); o.status != exitUnknown || !strings.Contains(o.stderr, args[0]) {
+			t.Errorf("%v: %s", args, o)
+		}
+	}
 	for _, args := range [][]string{{"seed"}, {"seed", "--drop"}, {"seed", "--load", "--seconds", "1"}} {
 		o := execute(t.Context(), process{}, append(args, "--dsn", s.DSN("cli_foreign"))...)
 		if o.status != exitUnknown || !strings.Contains(o.stderr, "not created by cdc seed") || strings.Contains(o.stderr, s.Password) {

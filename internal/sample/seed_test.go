@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -183,7 +184,7 @@ func TestCreateTwiceKeepsRows(t *testing.T) {
 }
 
 func TestScaleOutOfRange(t *testing.T) {
-	for _, scale := range []float64{-1, maxScale * 2} {
+	for _, scale := range []float64{-1, maxScale * 2, math.NaN()} {
 		if _, err := newShape(Options{Scale: scale}); err == nil {
 			t.Errorf("scale %v is taken", scale)
 		}

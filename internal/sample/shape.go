@@ -52,7 +52,7 @@ func newShape(o Options) (shape, error) {
 	if scale == 0 {
 		scale = 1
 	}
-	if scale < 0 || scale > maxScale {
+	if !(scale >= 0 && scale <= maxScale) { // NaN is neither
 		return shape{}, fmt.Errorf("scale %v is outside 0..%v: rental_id is an INT", o.Scale, maxScale)
 	}
 	size := func(perScale, lo, hi int) int {
