@@ -31,6 +31,9 @@ var (
 	ErrIncident = errors.New("the source's log has lost events")
 	// ErrUnsupported: the log holds something that cannot be followed.
 	ErrUnsupported = errors.New("cannot be followed")
+	// ErrUnlogged: rows of captured tables changed, and the log does not say which, or not yet whether. Only a cover
+	// that begins behind it heals.
+	ErrUnlogged = errors.New("rows changed that the log does not tell")
 	// ErrCorrupt: bytes that are not what the protocol says.
 	ErrCorrupt = errors.New("the source's log is not readable")
 )

@@ -112,7 +112,7 @@ func firstWords(sql string) string {
 }
 
 func (r *Reader) rolledBack(what string) error {
-	return r.fail(cdc.ErrUnsupported, what+" changed rows of captured tables", "run cdc resync --all: it starts behind this transaction")
+	return r.fail(cdc.ErrUnlogged, what+" changed rows of captured tables", "run cdc resync --all: it starts behind this transaction")
 }
 
 // items returns the first of the items that are due, Begin before all, and queues the rest.
@@ -142,7 +142,7 @@ func (r *Reader) prepared(body []byte) (Item, bool, error) {
 		return Item{}, false, r.fail(cdc.ErrCorrupt, "an XA transaction ends that did not begin", "")
 	}
 	if body[0] == 0 && r.tx.Rows > 0 {
-		return Item{}, false, r.fail(cdc.ErrUnsupported, "an XA transaction prepared rows of captured tables",
+		return Item{}, false, r.fail(cdc.ErrUnlogged, "an XA transaction prepared rows of captured tables",
 			"let the XA transaction end, then run cdc resync --all: it starts behind it")
 	}
 	return r.commit()
@@ -167,31 +167,36 @@ func (r *Reader) load(h header, body []byte) (Item, bool, error) {
 	if err != nil {
 		changes = r.mentioned(st, ddl.Write)
 	}
+	var items []Item
 	for _, w := range changes {
-		if r.isCaptured(w.Table) {
-			return Item{}, false, r.unlogged(w)
+		paused, err := r.written(w)
+		if err != nil {
+			return Item{}, false, err
 		}
+		items = append(items, paused...)
 	}
-	return r.items()
+	return r.items(items...)
 }
 
-// unlogged is the error of a statement that changed captured rows without logging them.
-func (r *Reader) unlogged(c ddl.Change) error {
-	table := "captured tables, perhaps"
-	if c.Table != (change.TableID{}) {
-		table = c.Table.String()
+// written handles a statement that changed rows without logging them. The table is paused; of one whose name is not
+// known, no table can be.
+func (r *Reader) written(c ddl.Change) ([]Item, error) {
+	what := c.What + " in STATEMENT format: the rows that it changed are not in the log"
+	if c.Table == (change.TableID{}) {
+		if len(r.layouts) == 0 {
+			return nil, nil
+		}
+		return nil, r.fail(cdc.ErrUnlogged, what+", and may be those of captured tables",
+			"set binlog_format=ROW, globally and in the session that did it, then run cdc resync --all: it starts behind this statement")
 	}
-	return r.fail(cdc.ErrUnsupported, fmt.Sprintf("%s changed rows of %s in STATEMENT format: the rows are not in the log", c.What, table),
-		"set binlog_format=ROW, globally and in the session that did it, then run cdc resync --all: it starts behind this statement")
-}
-
-// isCaptured reports whether rows of the table are being read; of an unknown table, whether any are.
-func (r *Reader) isCaptured(id change.TableID) bool {
-	if id == (change.TableID{}) {
-		return len(r.layouts) > 0
+	l, tracked := r.find(c.Table)
+	if !tracked {
+		return nil, nil
 	}
-	_, ok := r.find(id)
-	return ok || r.paused[id]
+	id := l.Table.ID
+	it := r.pause(id, fmt.Errorf("read the log at %s:%d: %s", r.file, r.start, what))
+	it.Pause.Hint = "set binlog_format=ROW, globally and in the session that did it, then run cdc resync " + id.String()
+	return []Item{it}, nil
 }
 
 // find returns the layout of a table by the name that a statement uses.

@@ -61,6 +61,7 @@ type Transaction struct {
 type Paused struct {
 	Table  change.TableID
 	Reason error
+	Hint   string // the way out; "" of a value that cannot be carried over
 }
 
 // Options of a Reader.

@@ -57,6 +57,14 @@ func (r *Reader) apply(ctx context.Context, st statement) ([]Item, error) {
 	}
 	var items []Item
 	for _, c := range changes {
+		if c.Action == ddl.Write {
+			paused, err := r.written(c)
+			if err != nil {
+				return nil, err
+			}
+			items = append(items, paused...)
+			continue
+		}
 		made, err := r.applyOne(ctx, c)
 		if err != nil {
 			return nil, err
@@ -99,11 +107,6 @@ func (r *Reader) applyOne(ctx context.Context, c ddl.Change) ([]SchemaChange, er
 			return nil, nil
 		}
 		return r.appeared(c.Table, c.What), nil
-	case ddl.Write:
-		if r.isCaptured(c.Table) {
-			return nil, r.unlogged(c)
-		}
-		return nil, nil
 	case ddl.Rename:
 		var all []SchemaChange
 		if tracked {

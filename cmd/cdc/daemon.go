@@ -101,6 +101,7 @@ func runService(ctx context.Context, d daemon) error {
 	if s.pauses, err = openPauses(s.cfg.DataDir); err != nil {
 		return withStatus(exitUnknown, err)
 	}
+	s.recallMeant()
 	contracts, err := loadContracts(s.cfg)
 	if err != nil {
 		return withStatus(exitUnknown, err)

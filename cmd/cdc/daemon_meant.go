@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/etlsandbox/cdc/internal/admin"
 	"github.com/etlsandbox/cdc/internal/pipeline"
@@ -25,22 +26,47 @@ func (s *service) untilMeant(ctx context.Context, why error) error {
 		s.consent.wanted = nil
 		s.mu.Unlock()
 	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case a := <-wanted:
-		answer := a.Done
-		a.Done = func(cover string, err error) {
-			s.mu.Lock()
-			s.consent.given = nil
-			s.mu.Unlock()
-			answer(cover, err)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case a := <-wanted:
+			// Written down first: a daemon that dies before the cover has begun goes on with the word that was given.
+			if err := s.pauses.setMeant(true); err != nil {
+				a.Done("", err)
+				continue
+			}
+			s.given(a)
+			return nil
 		}
-		s.mu.Lock()
-		s.consent.given = &a
-		s.mu.Unlock()
-		return nil
 	}
+}
+
+// given keeps an operator's word until capture has answered it.
+func (s *service) given(a pipeline.Ask) {
+	answer := a.Done
+	a.Done = func(cover string, err error) {
+		s.mu.Lock()
+		s.consent.given = nil
+		s.mu.Unlock()
+		answer(cover, errors.Join(err, s.pauses.setMeant(false)))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.consent.given = &a
+}
+
+// recallMeant takes up a word that was given to a daemon before this one and that it could not follow.
+func (s *service) recallMeant() {
+	if !s.pauses.meant() {
+		return
+	}
+	s.log.Info("the source is meant as it is, as cdc resync --all has said: all tables are read again")
+	s.given(pipeline.Ask{Heal: true, Back: true, Done: func(_ string, err error) {
+		if err != nil {
+			s.log.Warn("the word that the source is meant as it is may count again at the next start", "err", err)
+		}
+	}})
 }
 
 // meant returns the ask with which an operator let the source pass, until capture has answered it.

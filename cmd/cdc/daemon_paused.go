@@ -28,6 +28,8 @@ type pauses struct {
 type pausedState struct {
 	Daemon bool     `json:"daemon,omitempty"`
 	Sinks  []string `json:"sinks,omitempty"`
+	// Meant is an operator's word that the source is meant as it is, until the cover that it asks for has begun.
+	Meant bool `json:"meant,omitempty"`
 }
 
 // pausedFile is the file's name in the data folder.
@@ -67,7 +69,8 @@ func (p *pauses) daemon() (paused bool, changed <-chan struct{}) {
 func (p *pauses) set(change func(*pausedState)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := pausedState{Daemon: p.state.Daemon, Sinks: slices.Clone(p.state.Sinks)}
+	next := p.state
+	next.Sinks = slices.Clone(p.state.Sinks)
 	change(&next)
 	b, err := json.Marshal(next)
 	if err != nil {
@@ -103,6 +106,17 @@ func (p *pauses) keepSinks(configured map[string]config.Sink) error {
 		return nil
 	}
 	return p.set(func(s *pausedState) { s.Sinks = slices.DeleteFunc(s.Sinks, gone) })
+}
+
+// meant reports whether an operator's word has not been followed yet.
+func (p *pauses) meant() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.Meant
+}
+
+func (p *pauses) setMeant(given bool) error {
+	return p.set(func(s *pausedState) { s.Meant = given })
 }
 
 func (p *pauses) setDaemon(paused bool) error {

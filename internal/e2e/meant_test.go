@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -68,4 +69,59 @@ func TestSetBackServer(t *testing.T) {
 	s.changeALittle()
 	s.sourceExec("RESET MASTER")
 	s.meant()
+}
+
+// TestWordLasts: the word that the source is meant as it is was given, and the daemon dies before it could follow.
+func TestWordLasts(t *testing.T) {
+	s := newScene(t, testenv.NewMariaDB(t)).sakila(0.02)
+	s.start()
+	s.waitShown(90 * time.Second)
+	s.stop()
+	s.changeALittle()
+	s.sourceExec("RESET MASTER")
+	s.armed("capture-before-commit", 1)
+	s.notReady("cdc resync --all")
+	if status, out := s.run("resync", "--all"); status == 0 {
+		t.Errorf("the daemon died, and the command says that all is well:\n%s", out)
+	}
+	s.crashed("capture-before-commit")
+	s.start()
+	s.waitShown(90 * time.Second)
+	s.digests()
+	s.verify()
+	s.ready()
+}
+
+// TestNotInTheLog: what changes rows and is not in the log in a form that can be followed pauses the table, where it
+// is known, and stops the stream otherwise; the daemon stays, and the command that the message tells goes on.
+func TestNotInTheLog(t *testing.T) {
+	s := market(t, false)
+	c, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	session := func(statements ...string) {
+		t.Helper()
+		for _, q := range statements {
+			if _, err := c.ExecContext(t.Context(), q); err != nil {
+				t.Fatalf("%s: %v", q, err)
+			}
+		}
+	}
+	session("SET SESSION binlog_format = 'STATEMENT'", "UPDATE mart.stall SET n = n + 1", "SET SESSION binlog_format = 'ROW'", "UPDATE mart.other SET n = n + 1")
+	s.notReady("mart.stall is paused", "binlog_format=ROW", "cdc resync mart.stall")
+	pg := s.postgres()
+	eventually(t, 30*time.Second, "the other view flows", func(ctx context.Context) bool {
+		var n int
+		return pg.QueryRow(ctx, `SELECT n FROM "Others"`).Scan(&n) == nil && n == 2
+	})
+	s.must("resync", "mart.stall")
+	s.settled(2)
+
+	session("XA START 'x'", "INSERT INTO mart.stall VALUES (9, 9)", "XA END 'x'", "XA PREPARE 'x'")
+	s.notReady("XA transaction", "cdc resync --all")
+	session("XA COMMIT 'x'", "UPDATE mart.other SET n = n + 1")
+	s.must("resync", "--all")
+	s.settled(2)
 }

@@ -38,7 +38,7 @@ type Verdict struct {
 	Fenced bool
 	// Refused: credentials or rights were refused; trying again may lock the account.
 	Refused bool
-	// Unmeant: it stops until an operator says that the source is meant as it is.
+	// Unmeant: it stops until an operator says that the source is meant as it is: the stream begins anew from there.
 	Unmeant bool
 }
 
@@ -59,6 +59,7 @@ var judgements = []struct {
 	{cdc.ErrPurged, Verdict{Scope: ScopeStage, Retry: true}}, // the start heals it
 	{ErrPurged, Verdict{Scope: ScopeStage, Retry: true}},
 	{cdc.ErrIncident, Verdict{Scope: ScopeStage, Retry: true}},
+	{cdc.ErrUnlogged, Verdict{Scope: ScopeDaemon, Unmeant: true}},
 	{cdc.ErrUnsupported, Verdict{Scope: ScopeDaemon}},
 	{cdc.ErrDiverged, Verdict{Scope: ScopeDaemon, Unmeant: true}},
 	{joiner.ErrIncomplete, Verdict{Scope: ScopeDaemon}},

@@ -210,9 +210,12 @@ func (c *itemConverter) add(ctx context.Context, it *binlog.Item) error {
 	case binlog.Schema:
 		return c.statement(ctx, it.Schema)
 	case binlog.Pause:
+		hint := it.Pause.Hint
+		if hint == "" {
+			hint = "mend the value or leave the column out (source.columns.exclude), then run cdc resync " + it.Pause.Table.String()
+		}
 		c.out = append(c.out, LogItem{Kind: Pause, Change: &SchemaChange{Changes: []TableChange{{
-			Table: it.Pause.Table.String(), Refused: it.Pause.Reason.Error(),
-			Hint: "mend the value or leave the column out (source.columns.exclude), then run cdc resync " + it.Pause.Table.String(),
+			Table: it.Pause.Table.String(), Refused: it.Pause.Reason.Error(), Hint: hint,
 		}}}})
 	case binlog.Commit:
 		if c.schema != nil && !c.begun {
