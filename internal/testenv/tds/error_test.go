@@ -1,6 +1,7 @@
 package tds_test
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -84,6 +85,11 @@ func TestErrorNumbers(t *testing.T) {
 		{"ROLLBACK", 3903},
 		{"SAVE TRANSACTION x", 628},
 		{"THROW 50123, N'ours', 1", 50123},
+		{"SELECT Id FROM (SELECT Id FROM dbo.T ORDER BY Id) AS x", 1033},
+		{"SELECT 1 WHERE EXISTS (SELECT Id FROM dbo.T ORDER BY Id)", 1033},
+		{"WITH x AS (SELECT Id FROM dbo.T ORDER BY Id) SELECT * FROM x", 1033},
+		{"INSERT INTO dbo.T (Name) VALUES (N'x'), (1)", 245}, // the column of VALUES is an int
+		{"INSERT INTO dbo.T (Id) VALUES (0)" + strings.Repeat(", (0)", 1000), 50700},
 		{"SELECT 1; CREATE SCHEMA s", 111},
 		{"SELECT CAST(12345 AS nvarchar(3))", 8115},
 		{"SELECT CAST('not a guid' AS uniqueidentifier)", 8169},

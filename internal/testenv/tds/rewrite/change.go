@@ -186,7 +186,7 @@ func insertColumns(t *Table, names []string) ([]Column, error) {
 
 func (b *binder) insertRows(x *tsql.Insert, table *Table, columns []Column) (string, error) {
 	defer b.push()()
-	var rows []string
+	cells := make([][]typed, len(columns)) // by column
 	for _, row := range x.Rows {
 		if len(row) < len(columns) {
 			return "", fail(109, "There are more columns in the INSERT statement than values specified in the VALUES clause.")
@@ -194,25 +194,60 @@ func (b *binder) insertRows(x *tsql.Insert, table *Table, columns []Column) (str
 		if len(row) > len(columns) {
 			return "", fail(110, "There are fewer columns in the INSERT statement than values specified in the VALUES clause.")
 		}
-		var items []string
 		for i, item := range row {
-			if item == nil {
-				items = append(items, "DEFAULT")
-				continue
+			e := typed{sql: "DEFAULT"}
+			if item != nil {
+				var err error
+				if e, err = b.value(item); err != nil {
+					return "", err
+				}
 			}
-			e, err := b.value(item)
-			if err != nil {
-				return "", err
-			}
-			s, err := b.stored(e, columns[i], table)
-			if err != nil {
-				return "", err
-			}
-			items = append(items, s)
+			cells[i] = append(cells[i], e)
 		}
-		rows = append(rows, "("+strings.Join(items, ", ")+")")
 	}
-	return "VALUES " + strings.Join(rows, ", "), nil
+	rows := make([]string, len(x.Rows))
+	for i, c := range columns {
+		if err := b.oneType(cells[i]); err != nil {
+			return "", err
+		}
+		for n, e := range cells[i] {
+			s := e.sql
+			if x.Rows[n][i] != nil {
+				var err error
+				if s, err = b.stored(e, c, table); err != nil {
+					return "", err
+				}
+			}
+			if i > 0 {
+				rows[n] += ", "
+			}
+			rows[n] += s
+		}
+	}
+	return "VALUES (" + strings.Join(rows, "), (") + ")", nil
+}
+
+// oneType gives the values of a column of VALUES one type before they are stored, if they have several: that of the
+// strongest, as a server does.
+func (b *binder) oneType(column []typed) error {
+	var known []typed
+	var at []int
+	differ := false
+	for i, e := range column {
+		if e.typ.Kind == datatype.Null {
+			continue
+		}
+		differ = differ || len(known) > 0 && known[0].typ.Kind != e.typ.Kind
+		known, at = append(known, e), append(at, i)
+	}
+	if !differ {
+		return nil
+	}
+	_, err := b.unify(known)
+	for i, e := range known {
+		column[at[i]] = e
+	}
+	return err
 }
 
 func (b *binder) insertQuery(q *tsql.Query, table *Table, columns []Column) (string, error) {

@@ -432,7 +432,7 @@ func (b *binder) alterColumn(table *Table, c tsql.ColumnDef) ([]string, error) {
 // CreateView translates a CREATE VIEW.
 func (t *Translator) CreateView(ctx context.Context, x *tsql.CreateView, at Place) ([]string, error) {
 	b := t.binder(ctx)
-	q, err := b.query(x.Query, queryUse{})
+	q, err := b.inner(x.Query, queryUse{})
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (b *binder) scalar(x tsql.Expr) (typed, error) {
 		e.typ.Collation, e.strength, e.hexOf = x.Collation, explicit, ""
 		return e, nil
 	case *tsql.Subquery:
-		q, err := b.query(x.Query, queryUse{})
+		q, err := b.inner(x.Query, queryUse{})
 		if err != nil {
 			return typed{}, err
 		}

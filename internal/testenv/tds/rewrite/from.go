@@ -125,7 +125,7 @@ func (b *binder) derived(d *tsql.Derived) (string, error) {
 	if d.Rows != nil {
 		return b.valuesTable(d)
 	}
-	q, err := b.query(d.Query, queryUse{})
+	q, err := b.inner(d.Query, queryUse{})
 	if err != nil {
 		return "", err
 	}

@@ -48,7 +48,7 @@ func (b *binder) predicate(x tsql.Expr) (string, error) {
 	case *tsql.Like:
 		return b.like(x)
 	case *tsql.Exists:
-		q, err := b.query(x.Query, queryUse{exists: true})
+		q, err := b.inner(x.Query, queryUse{exists: true})
 		return "EXISTS (" + q.sql + ")", err
 	}
 	return "", fail(4145, "An expression of non-boolean type specified in a context where a condition is expected.")
@@ -175,7 +175,7 @@ func (b *binder) in(x *tsql.In) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	q, err := b.query(x.Query, queryUse{})
+	q, err := b.inner(x.Query, queryUse{})
 	if err != nil {
 		return "", err
 	}

@@ -45,13 +45,22 @@ func (b *binder) query(q *tsql.Query, use queryUse) (result, error) {
 	return r, err
 }
 
+// inner is a query within a statement. Its order would mean nothing, so that SQL Server takes none without a limit.
+func (b *binder) inner(q *tsql.Query, use queryUse) (result, error) {
+	s, single := q.Body.(*tsql.Select)
+	if len(q.Order) > 0 && q.Offset == nil && (!single || s.Top == nil) {
+		return result{}, fail(1033, "The ORDER BY clause is invalid in views, inline functions, derived tables, subqueries, and common table expressions, unless TOP, OFFSET or FOR XML is also specified.")
+	}
+	return b.query(q, use)
+}
+
 // with translates named queries; they are in sight until done is called.
 func (b *binder) with(ctes []tsql.CTE) (sql string, done func(), err error) {
 	n := len(b.ctes)
 	done = func() { b.ctes = b.ctes[:n] }
 	var parts []string
 	for _, c := range ctes {
-		q, err := b.query(c.Query, queryUse{})
+		q, err := b.inner(c.Query, queryUse{})
 		if err != nil {
 			done()
 			return "", nil, err
