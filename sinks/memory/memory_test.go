@@ -29,7 +29,7 @@ func conformance(t *testing.T, names sinks.Names) {
 			Rows: func(_ testing.TB, tg sinks.Target) []sinktest.Row {
 				var out []sinktest.Row
 				for _, r := range db.Snapshot().Rows[tg.To] {
-					out = append(out, sinktest.Row{Row: r.Row[:len(tg.Table.Columns)], Deleted: r.Deleted, Version: strconv.Itoa(r.Version), Position: r.Position, AppliedAt: r.AppliedAt})
+					out = append(out, sinktest.Row{Row: typed(tg.Table, r.Row[:len(tg.Table.Columns)]), Deleted: r.Deleted, Version: strconv.Itoa(r.Version), Position: r.Position, AppliedAt: r.AppliedAt})
 				}
 				return out
 			},
@@ -70,4 +70,17 @@ func conformance(t *testing.T, names sinks.Names) {
 			},
 		}
 	})
+}
+
+// typed is a row as columns of the shape's types show it: decimals with as many digits as the type has.
+func typed(shape *change.Table, row change.Row) change.Row {
+	row = row.Clone()
+	for i, v := range row {
+		if v.Kind() == change.Decimal {
+			if text, ok := change.NormalDecimal(v.Text(), shape.Columns[i].Type.Scale); ok {
+				row[i] = change.DecimalValue(text)
+			}
+		}
+	}
+	return row
 }

@@ -148,6 +148,7 @@ func Run(t *testing.T, f Factory) {
 		{"extra columns are added to a table", testExtraColumnsAdded},
 		{"a target that was not delivered for a while", testTargetReturns},
 		{"a column is added", testColumnAdded},
+		{"every type is added, and grows", testEvolution},
 		{"a column is gone", testColumnGone},
 		{"schema drift", testDrift},
 		{"restored to an older state", testRestore},
