@@ -313,13 +313,14 @@ func testTypedKeys(t *testing.T, b *bench, cases []typeCase) {
 		kb.load(t, s, tg, rows...)
 		kb.want(t, tg, rows...)
 		sortRows(table, rows)
+		id := kb.newID()
+		apply(t, s, kb.begin(id, additive, table))
 		for n, r := range rows {
 			if _, err := table.RowKey(r); err != nil {
 				t.Fatal(err)
 			}
 			key := change.KeyOf(r[0])
-			id := kb.newID()
-			apply(t, s, kb.begin(id, additive, table), kb.chunk(id, table, change.KeyRange{Lo: key, HasLo: true}), kb.end(id, table))
+			apply(t, s, kb.chunk(id, table, change.KeyRange{Lo: key, HasLo: true}))
 			kb.want(t, tg, rows[:n]...)
 			var events []change.Event
 			for _, gone := range rows[n:] {
@@ -330,6 +331,7 @@ func testTypedKeys(t *testing.T, b *bench, cases []typeCase) {
 			kb.want(t, tg, left...)
 			apply(t, s, kb.changes(insert(table, r)))
 		}
+		apply(t, s, kb.end(id, table))
 		kb.want(t, tg, rows...)
 	}
 }
