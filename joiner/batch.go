@@ -3,7 +3,6 @@ package joiner
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/etlsandbox/cdc/schemas/change"
 )
@@ -359,61 +358,6 @@ func (b *Batch) complete(t *table, from, to *entry, after change.Row) error {
 		}
 		after[c] = from.new[c]
 	}
-	return nil
-}
-
-// load reads the state's row of an entry.
-func (b *Batch) load(t *table, n *entry) error {
-	if n.loaded {
-		return nil
-	}
-	row, err := b.state.Row(t.slot, []byte(n.key))
-	if err != nil {
-		return err
-	}
-	b.loadedAs(n, row)
-	return nil
-}
-
-func (b *Batch) loadedAs(n *entry, row change.Row) {
-	n.old, n.loaded = row, true
-	if n.check != unchecked {
-		if !agrees(n.check, n.before, row) {
-			b.stats.Mismatches++
-		} else if n.before != nil && n.before.Equal(row) {
-			n.old = n.before // one of the two is enough
-			b.mem -= row.MemSize()
-		}
-		n.check, n.before = unchecked, nil
-	}
-	b.mem += row.MemSize()
-	if !n.touched() {
-		n.new = row
-	}
-}
-
-// resolve loads the state's rows of all entries, in key order, after which the net changes are known.
-func (b *Batch) resolve() error {
-	if b.seen {
-		return nil
-	}
-	if b.moved != nil {
-		return fmt.Errorf("resolve batch: the delete of a moved key in %s is not followed by its insert", b.moved.Table.ID)
-	}
-	for _, t := range b.e.tables {
-		o := &b.tables[t.slot]
-		if !o.sorted {
-			slices.SortFunc(o.list, compareEntries)
-			o.sorted = true
-		}
-		for _, n := range o.list {
-			if err := b.load(t, n); err != nil {
-				return fmt.Errorf("read stored row of %s: %w", t.shape.ID, err)
-			}
-			n.changed = differ(n.old, n.new)
-		}
-	}
-	b.seen = true
 	return nil
 }
 

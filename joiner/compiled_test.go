@@ -78,6 +78,7 @@ func TestCompiledViews(t *testing.T) {
 			return err
 		}
 		e.SetMemo(w.r.Intn(3), 1+w.r.Intn(8))
+		e.SetLoadStep(1 + w.r.Intn(3))
 		h := &harness{world: w, e: e, src: oracle.NewSource(shapes), state: memstate.New(), folded: map[string]map[change.Key]change.Row{}}
 		for _, p := range plans {
 			h.folded[p.Name] = map[change.Key]change.Row{}

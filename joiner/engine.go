@@ -32,6 +32,7 @@ type Engine struct {
 	// watched are the foreign keys to tables that no view reads.
 	watched   map[change.TableID][]*cascade
 	childPage int
+	loadStep  int
 	memoAfter int
 	memoSlots int
 	stats     Stats
@@ -123,7 +124,7 @@ type access struct {
 
 // New prepares an engine for the plans. Tables are matched by their id; plans must agree on a table's shape.
 func New(plans []*view.Plan) (*Engine, error) {
-	e := &Engine{byID: map[change.TableID]*table{}, byName: map[string]*viewState{}, childPage: childPage, memoAfter: memoAfter, memoSlots: memoSlots}
+	e := &Engine{byID: map[change.TableID]*table{}, byName: map[string]*viewState{}, childPage: childPage, loadStep: loadStep, memoAfter: memoAfter, memoSlots: memoSlots}
 	for _, p := range plans {
 		if e.byName[p.Name] != nil {
 			return nil, fmt.Errorf("prepare view %s: there are two views of this name", p.Name)

@@ -1,7 +1,5 @@
 package joiner
 
-import "strings"
-
 // drain enters the waiting entries under the join keys of their new rows. Entries are never taken out
 // again: whoever finds one checks that its row still has the key.
 func (b *Batch) drain(t *table) {
@@ -54,5 +52,3 @@ func (t *table) indexAt(place int) *index {
 	}
 	return t.prefix[place-len(t.indexes)]
 }
-
-func compareEntries(x, y *entry) int { return strings.Compare(x.key, y.key) }

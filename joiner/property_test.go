@@ -71,6 +71,7 @@ func newHarness(seed int64) (*harness, error) {
 	}
 	e.SetChildPage(1 + w.r.Intn(3))
 	e.SetMemo(w.r.Intn(3), 1+w.r.Intn(8))
+	e.SetLoadStep(1 + w.r.Intn(3))
 	h := &harness{world: w, e: e, src: oracle.NewSource(w.shapes), state: memstate.New(), folded: map[string]map[change.Key]change.Row{}}
 	if w.r.Intn(2) == 0 {
 		h.opts.Limit = 200 + w.r.Intn(3000)

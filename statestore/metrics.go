@@ -32,7 +32,7 @@ func (s *Store) Metrics() Metrics {
 		BlockHits:      m.BlockCache.Hits,
 		BlockMisses:    m.BlockCache.Misses,
 		MemTables:      m.MemTable.Size,
-		RowCache:       int64(s.rows.bytes + s.rows.oldBytes),
+		RowCache:       int64(s.rows.bytes),
 		RowCacheHits:   s.rows.hits,
 		RowCacheMisses: s.rows.misses,
 		ReadAmp:        m.ReadAmp(),
