@@ -89,6 +89,19 @@ func (e *UnsupportedColumn) Error() string {
 		e.Table, e.Column, e.Type, e.Table.String()+"."+e.Column)
 }
 
+// OnlyUnsupported reports whether an error of Source.Tables or Source.Layouts says of tables that they cannot be
+// followed, and nothing else: the tables beside them were returned.
+func OnlyUnsupported(err error) bool {
+	var column *UnsupportedColumn
+	var table *UnsupportedTable
+	for _, e := range flatten(err) {
+		if !errors.As(e, &column) && !errors.As(e, &table) {
+			return false
+		}
+	}
+	return err != nil
+}
+
 // Is makes every UnsupportedColumn an ErrUnsupported.
 func (e *UnsupportedColumn) Is(target error) bool { return target == ErrUnsupported }
 

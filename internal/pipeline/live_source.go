@@ -19,6 +19,8 @@ type LiveSource struct {
 	src    *cdc.Source
 	filter cdc.Filter
 	wake   chan struct{}
+	// Unfit, unless nil, is told which captured tables cannot be followed as they are now, and why.
+	Unfit func(why error)
 	// Read, unless nil, is told by Next what was read of the log: bytes, and rows passed over by table.
 	Read func(bytes uint64, filtered map[string]uint64)
 
@@ -58,7 +60,30 @@ func (s *LiveSource) Wake() {
 
 // Tables implements Source.
 func (s *LiveSource) Tables(ctx context.Context) ([]*change.Table, error) {
-	return s.src.Tables(ctx, s.filter)
+	ls, err := s.layouts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ts := make([]*change.Table, len(ls))
+	for i, l := range ls {
+		ts[i] = l.Table
+	}
+	return ts, nil
+}
+
+// layouts are the captured tables that can be followed. One that cannot is for the stage as one that is not there:
+// it is put aside, or passed over if it is new, and the others go on.
+func (s *LiveSource) layouts(ctx context.Context) ([]*cdc.Layout, error) {
+	ls, err := s.src.Layouts(ctx, s.filter)
+	switch {
+	case err == nil:
+		return ls, nil
+	case !cdc.OnlyUnsupported(err):
+		return nil, err
+	case s.Unfit != nil:
+		s.Unfit(err)
+	}
+	return ls, nil
 }
 
 // Now implements Source.
@@ -69,7 +94,7 @@ func (s *LiveSource) Open(ctx context.Context, from change.Position, shapes []*c
 	if err := s.Close(); err != nil {
 		return err
 	}
-	now, err := s.src.Layouts(ctx, s.filter)
+	now, err := s.layouts(ctx)
 	if err != nil {
 		return err
 	}
