@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +19,6 @@ import (
 	"github.com/etlsandbox/cdc/internal/testenv/tds/wire"
 	"github.com/etlsandbox/cdc/schemas/change"
 	"github.com/etlsandbox/cdc/sinks"
-	"github.com/etlsandbox/cdc/sinks/sinktest"
 )
 
 // flat is a table like a joined view's: three key columns, text, decimal and a time.
@@ -62,7 +62,7 @@ func BenchmarkClientAlone(b *testing.B) {
 			b.Error(err)
 		}
 	})
-	for _, size := range []int{1, 10, 50, 100, smallRows, 10_000} {
+	for _, size := range []int{1, 10, 50, smallRows, 10_000} {
 		nets := make([]sinks.Net, size)
 		for i := range nets {
 			row := flatRow(int64(i), 0)
@@ -247,9 +247,17 @@ type bench struct {
 
 const benchRows = 50_000
 
-func newBench(b *testing.B, d *database) *bench {
+func newBench(b *testing.B, d *database, set ...func(*Config)) *bench {
 	b.Helper()
-	h := &bench{b: b, table: flat(), sink: d.open(b, sinktest.Options{Reader: "bench"})}
+	cfg := d.config("bench")
+	for _, c := range set {
+		c(&cfg)
+	}
+	s, err := New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := &bench{b: b, table: flat(), sink: s}
 	closed(b, h.sink)
 	if err := h.sink.Prepare(b.Context(), "s", []sinks.Target{{From: "Flat", Table: h.table, To: "Flat"}}); err != nil {
 		b.Fatal(err)
@@ -328,28 +336,82 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkSmall measures updates of few rows both ways, which says up to how many one message is worth it.
+// BenchmarkSmall measures updates of few rows both ways, next to the server and a millisecond away from it, which says
+// up to how many one message is worth it.
 func BenchmarkSmall(b *testing.B) {
-	h := newBench(b, newDatabase(b))
+	d := newDatabase(b)
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, size := range []int{1, 10, 50, 100, smallRows} {
-		for _, way := range []struct {
-			name  string
-			small int
-		}{{"message", smallRows}, {"bulk", 0}} {
-			b.Run(fmt.Sprintf("%s/%d", way.name, size), func(b *testing.B) {
-				b.ReportAllocs()
-				h.sink.small = way.small
-				before := cpu(b)
-				for b.Loop() {
-					h.apply(change.Changes, nil, size, func(int) change.Event {
-						n := rng.Int64N(benchRows)
-						return change.Event{Op: change.Update, Before: flatRow(n, 0), After: flatRow(n, rng.Int64())}
-					})
-				}
-				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-				b.ReportMetric(float64(cpu(b)-before)/float64(b.N)/1e6, "cpu-ms/batch")
-			})
+	for _, far := range []time.Duration{0, time.Millisecond} {
+		h := newBench(b, d, func(c *Config) {
+			if far > 0 {
+				c.Host, c.Port = "127.0.0.1", distant(b, net.JoinHostPort(c.Host, fmt.Sprint(c.Port)), far/2)
+			}
+		})
+		for _, size := range []int{1, 10, 50, smallRows} {
+			for _, way := range []struct {
+				name  string
+				small int
+			}{{"message", smallRows}, {"bulk", 0}} {
+				b.Run(fmt.Sprintf("%s/%s/%d", far, way.name, size), func(b *testing.B) {
+					b.ReportAllocs()
+					h.sink.small = way.small
+					for b.Loop() {
+						h.apply(change.Changes, nil, size, func(int) change.Event {
+							n := rng.Int64N(benchRows)
+							return change.Event{Op: change.Update, Before: flatRow(n, 0), After: flatRow(n, rng.Int64())}
+						})
+					}
+				})
+			}
+		}
+		if err := h.sink.Close(); err != nil {
+			b.Fatal(err)
 		}
 	}
+}
+
+// distant listens for one client at a time and passes on what it and the server say, each time after a delay.
+func distant(b *testing.B, server string, delay time.Duration) (port int) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pass := func(to, from net.Conn) {
+		defer to.Close() //nolint:errcheck // the other side has left
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			<-time.After(delay)
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c, err := net.Dial("tcp", server)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			all.Go(func() { pass(c, client) })
+			all.Go(func() { pass(client, c) })
+		}
+	})
+	b.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			b.Error(err)
+		}
+		all.Wait()
+	})
+	return l.Addr().(*net.TCPAddr).Port
 }
