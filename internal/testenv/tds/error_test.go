@@ -1,9 +1,24 @@
 package tds_test
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 )
+
+// errorOf runs a text to its end and returns what it fails with.
+func errorOf(t *testing.T, c *sql.Conn, text string) error {
+	t.Helper()
+	rows, err := c.QueryContext(t.Context(), text)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+	}
+	err = rows.Err()
+	_ = rows.Close() // the error counts
+	return err
+}
 
 // TestErrorNumbers provokes errors and looks for SQL Server's number.
 func TestErrorNumbers(t *testing.T) {
@@ -95,13 +110,7 @@ func TestErrorNumbers(t *testing.T) {
 		{"SELECT CAST('not a guid' AS uniqueidentifier)", 8169},
 		{"SELECT SUM(x.n) FROM (VALUES (2147483647), (1)) AS x(n)", 8115},
 	} {
-		rows, err := c.QueryContext(t.Context(), e.text)
-		if err == nil {
-			for rows.Next() {
-			}
-			err = rows.Err()
-			_ = rows.Close() // the error counts
-		}
+		err := errorOf(t, c, e.text)
 		if got := numberOf(t, e.text, err); got != e.want {
 			t.Errorf("%s: error %d (%v), want %d", e.text, got, err, e.want)
 		}
