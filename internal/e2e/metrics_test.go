@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,6 +25,14 @@ func (s *scene) metrics() samples {
 	if code != http.StatusOK {
 		s.t.Fatalf("/metrics: %d %s", code, body)
 	}
+	out, err := parseMetrics(body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+func parseMetrics(body string) (samples, error) {
 	out := samples{}
 	for line := range strings.Lines(body) {
 		line = strings.TrimSpace(line)
@@ -33,11 +42,11 @@ func (s *scene) metrics() samples {
 		}
 		v, err := strconv.ParseFloat(line[at+1:], 64)
 		if err != nil {
-			s.t.Fatalf("/metrics: %s: %v", line, err)
+			return nil, fmt.Errorf("/metrics: %s: %w", line, err)
 		}
 		out[line[:at]] = v
 	}
-	return out
+	return out, nil
 }
 
 // sum adds up the series of a metric that have all of these labels.
