@@ -2,7 +2,8 @@
 //
 // A Batch is one transaction: the stream's row in cdc_progress is taken first, rows are sent by bulk load into a
 // temporary table of the session and applied set by set (DELETE, UPDATE … FROM, INSERT … WHERE NOT EXISTS), and
-// the Mark moves with them. Every text that is sent lives in sql/, one file per purpose; testdata/rendered holds
+// the Mark moves with them. A batch of few events that asks for nothing else is one message, which holds all of that
+// and the rows as parameters. Every text that is sent lives in sql/, one file per purpose; testdata/rendered holds
 // each as it reaches the server.
 //
 // Rights. The login needs a user in the database with these grants and no more; Prepare checks them and names the

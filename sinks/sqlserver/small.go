@@ -16,7 +16,7 @@ import (
 // a temporary table has to be emptied for each batch.
 
 const (
-	// smallRows bounds the events of a small batch.
+	// smallRows bounds the events of a small batch, and the rows of each of its tables.
 	smallRows = 100
 	// smallBytes bounds its rows.
 	smallBytes = 256 << 10
@@ -162,6 +162,9 @@ func (a *apply) smallMessage(nets map[string][]sinks.Net) ([]any, error) {
 	declared, values := []string{fenceDeclared}, fence
 	for _, from := range slices.Sorted(maps.Keys(nets)) {
 		tg := a.st.targets[from]
+		if len(nets[from]) > smallRows { // an event that changes a key is two of them
+			return nil, nil
+		}
 		part := tg.smallPart(smallForm{rows: roomFor(len(nets[from])), staged: a.place(tg).name == tg.stage})
 		if len(values)+len(part.names) > mostParameters {
 			return nil, nil

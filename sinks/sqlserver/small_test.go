@@ -71,3 +71,34 @@ func TestBothWaysStoreTheSame(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestKeysThatChange: an event that changes a key counts as two rows, so that a batch of few events may hold more
+// rows than a message.
+func TestKeysThatChange(t *testing.T) {
+	d := newDatabase(t)
+	statements := 0
+	s := d.open(t, sinktest.Options{Reader: "n", Observer: sinks.Observer{Statement: func() { statements++ }}})
+	w, tg := &writer{}, simpleTarget()
+	w.shown(t, s, tg)
+	const n = smallRows
+	mustApply(t, s, w.inserts(tg.Table, 0, n, func(int) string { return "moves" }))
+	row := func(id int) change.Row { return change.Row{change.IntValue(int64(id)), change.StringValue("moves")} }
+	for _, moved := range []int{n / 2, n/2 + 1, n} {
+		var events []change.Event
+		for i := range moved {
+			events = append(events, change.Event{Table: tg.Table, Op: change.Update, Before: row(i), After: row(n + i)})
+		}
+		statements = 0
+		mustApply(t, s, w.batch(change.Changes, nil, events...))
+		if one := statements == 1; one != (2*moved <= smallRows) {
+			t.Errorf("%d changes of keys took %d statements", moved, statements)
+		}
+		if got := d.texts(t, tg); len(got) != n || got[fmt.Sprint(n)] != "moves" || got["0"] != "" {
+			t.Errorf("%d changes of keys left %d rows: %v", moved, len(got), got)
+		}
+		for i := range events {
+			events[i].Before, events[i].After = events[i].After, events[i].Before
+		}
+		mustApply(t, s, w.batch(change.Changes, nil, events...))
+	}
+}
