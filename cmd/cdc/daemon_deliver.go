@@ -20,7 +20,8 @@ import (
 )
 
 // delivery runs the deliver stages of the sinks that the configuration names, beside the other stages, and
-// follows its changes: sinks that come, go, are enabled, disabled, paused or resumed while all else goes on.
+// follows its changes: sinks that come, go, deliver other things, are enabled, disabled, paused or resumed while all
+// else goes on.
 type delivery struct {
 	s      *service
 	client kafka.Config
@@ -31,8 +32,9 @@ type delivery struct {
 
 // delivering is one sink at work.
 type delivering struct {
-	stage pipeline.Stage
-	cl    closers
+	stage   pipeline.Stage
+	cl      closers
+	deliver []config.Deliver // what it was opened with
 }
 
 func newDelivery(s *service, client kafka.Config) *delivery {
@@ -70,12 +72,14 @@ func (d *delivery) follow() error {
 	defer d.mu.Unlock()
 	cfg := d.s.settings()
 	for _, name := range slices.Sorted(maps.Keys(d.running)) {
-		if d.runs(cfg, name) {
+		if d.runs(cfg, name) && config.SameDeliver(d.running[name].deliver, cfg.Sinks[name].Deliver) {
 			continue
 		}
 		d.end(name)
-		if _, there := cfg.Sinks[name]; !there || !cfg.Sinks[name].Enabled {
-			d.s.track.Delivers(name) // nothing: the broker keeps nothing for it
+		if !cfg.Sinks[name].Enabled || d.runs(cfg, name) {
+			// Nothing: the broker keeps nothing for one that is gone. One that delivers something else begins again
+			// below, and shows nothing of it before the destination says where it is.
+			d.s.track.Delivers(name)
 		}
 		d.s.log.Info("sink ends", "sink", name)
 	}
@@ -152,7 +156,7 @@ func (d *delivery) open(cfg *config.Config, name string) (*delivering, error) {
 	if len(list) == 0 {
 		return nil, &pipeline.StopError{What: "sinks." + name + " delivers nothing", Hint: "name a view or tables in its deliver list"}
 	}
-	w := &delivering{}
+	w := &delivering{deliver: c.Deliver}
 	d.running[name] = w
 	letters := &letterBox{s: d.s, client: d.client, sink: name}
 	w.cl.add(letters.Close)

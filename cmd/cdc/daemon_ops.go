@@ -94,7 +94,7 @@ func (s *service) applyLive(next *config.Config) {
 	c.Sinks = map[string]config.Sink{}
 	for name, n := range next.Sinks {
 		if old, ok := s.cfg.Sinks[name]; ok {
-			old.Batch, old.Retry, old.Enabled = n.Batch, n.Retry, n.Enabled
+			old.Batch, old.Retry, old.Enabled, old.Deliver = n.Batch, n.Retry, n.Enabled, n.Deliver
 			n = old
 		}
 		c.Sinks[name] = n

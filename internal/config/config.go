@@ -161,7 +161,7 @@ type Sink struct {
 	User          string    `key:"user" doc:"account that may create and write tables" need:"yes"`
 	Password      Secret    `key:"password" doc:"its password; may be left out where the server asks for none"`
 	TLS           TLS       `key:"tls" doc:"encryption of the connection"`
-	Deliver       []Deliver `key:"deliver" doc:"what to deliver, and where to" need:"yes"`
+	Deliver       []Deliver `key:"deliver" doc:"what to deliver, and where to; what is new is filled by a cover, what is taken out stays as it is" need:"yes" live:"yes"`
 	Names         string    `key:"names" doc:"how names of tables and columns are spelt that come from the source: as there; CustomerName as customer_name; as customername" enum:"keep|snake_case|lower"`
 	ExtraColumns  []string  `key:"extra_columns" doc:"columns added to every table: _cdc_position, the seq of the unit that wrote the row; _cdc_applied_at, the destination's time of writing it, in UTC" enum:"position|applied_at"`
 	SchemaChanges string    `key:"schema_changes" doc:"tables are widened; only checked; or left alone" enum:"expand|strict|off"`

@@ -398,14 +398,14 @@ func TestDiff(t *testing.T) {
 	}
 	got = Diff(deliver(`[{from: view/Flat}, {from: "table/a.*", schema: raw}]`), deliver(`[{from: view/Flat, to: Flats, delete: soft}, {from: "table/a.*", schema: raw}]`))
 	want = []Change{
-		{Path: "sinks.neptune.deliver", Old: "{from: view/Flat}", New: "(removed)"},
-		{Path: "sinks.neptune.deliver", Old: "(none)", New: "{from: view/Flat, to: Flats, delete: soft}"},
+		{Path: "sinks.neptune.deliver", Old: "{from: view/Flat}", New: "(removed)", Live: true},
+		{Path: "sinks.neptune.deliver", Old: "(none)", New: "{from: view/Flat, to: Flats, delete: soft}", Live: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	got = Diff(deliver("[{from: view/A}, {from: view/B, delete: soft}]"), deliver("[{from: view/B, delete: soft}, {from: view/A}]"))
-	want = []Change{{Path: "sinks.neptune.deliver", Old: "[{from: view/A}, {from: view/B, delete: soft}]", New: "[{from: view/B, delete: soft}, {from: view/A}]"}}
+	want = []Change{{Path: "sinks.neptune.deliver", Old: "[{from: view/A}, {from: view/B, delete: soft}]", New: "[{from: view/B, delete: soft}, {from: view/A}]", Live: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -63,6 +63,9 @@ func diff(out []Change, a, b reflect.Value, path string, live bool) []Change {
 	return append(out, Change{Path: path, Old: flow(a), New: flow(b), Live: live})
 }
 
+// SameDeliver reports whether two lists deliver the same, in the same order.
+func SameDeliver(a, b []Deliver) bool { return same(reflect.ValueOf(a), reflect.ValueOf(b)) }
+
 // diffEntries lists the entries that one list of sections has and the other has not; the whole lists when only the
 // order differs.
 func diffEntries(out []Change, a, b reflect.Value, path string, live bool) []Change {
