@@ -60,12 +60,13 @@ func Apply(ctx context.Context, d *Database, plan func(context.Context) ([]strin
 	const rounds = 10
 	var done []Applied
 	for range rounds {
-		statements, err := plan(ctx)
-		if err != nil || len(statements) == 0 {
-			return done, err
-		}
+		// First the version, then the plan: what another process applies in between is overtaken, not done again.
 		before, err := Status(ctx, d)
 		if err != nil {
+			return done, err
+		}
+		statements, err := plan(ctx)
+		if err != nil || len(statements) == 0 {
 			return done, err
 		}
 		versions, err := run(ctx, d, latest(before), statements)

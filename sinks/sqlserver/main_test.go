@@ -404,7 +404,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceOfBulkLoads(t *testing.T) {
 	cases := []string{
 		"same_key_several_times", "delete_then_insert", "key_change", "null_in_a_key_equals_null", "two_rows_swap_a_unique_value",
-		"every_value_is_null", "soft_delete", "extra_columns", "a_column_is_added", "killed_at_every_step",
+		"every_value_is_null", "soft_delete", "extra_columns", "a_column_is_added",
 	}
 	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
 		_, name, _ := strings.Cut(t.Name(), "/")
