@@ -15,7 +15,7 @@ import (
 // broker starts the embedded broker, or says how to reach Kafka.
 func (s *service) broker(ctx context.Context) (client kafka.Config, closeIt func(), err error) {
 	b := &s.cfg.Broker
-	log := s.log.With("part", "broker")
+	log := s.log.With("stage", "broker")
 	if b.Type != "embedded" {
 		client, err = kafkaClient(b, log)
 		return client, func() {}, withStatus(exitUnknown, err)

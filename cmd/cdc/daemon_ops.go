@@ -33,7 +33,7 @@ func (s *service) Reload(context.Context) (admin.ReloadReport, error) {
 		for _, c := range r.Contracts {
 			contracts = append(contracts, c.Stream+" ("+c.What+")")
 		}
-		s.log.Info("reloaded", "applied", paths(r.Applied), "restart", paths(r.Restart), "contracts", contracts)
+		s.log.Info(fmt.Sprintf("reloaded: applied %v, %v from the next start on, contracts %v", paths(r.Applied), paths(r.Restart), contracts))
 	}
 	return r, err
 }
@@ -115,7 +115,7 @@ func (s *service) reloadOnHangup(ctx context.Context) {
 			case len(r.Refused) > 0:
 				s.log.Error("configuration refused, nothing was applied", "err", strings.Join(r.Refused, "; "))
 			default:
-				s.log.Info("configuration reloaded", "applied", len(r.Applied), "need_restart", len(r.Restart))
+				s.log.Info(fmt.Sprintf("configuration reloaded: %d settings applied, %d need a restart", len(r.Applied), len(r.Restart)))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/etlsandbox/cdc/internal/pipeline"
@@ -39,8 +40,8 @@ func (s *service) watchRetention() func() {
 			switch {
 			case used >= warnRetention && !warned[name]:
 				warned[name] = true
-				s.log.Warn("the broker soon drops what the sink still needs; it is then filled again by a cover", "sink", name,
-					"left", left.Round(time.Second), "hint", "let the destination catch up, or raise broker.retention or broker.retention_bytes")
+				s.log.Warn(fmt.Sprintf("in %s the broker drops what the sink still needs; it is then filled again by a cover", left.Round(time.Second)),
+					"sink", name, "hint", "let the destination catch up, or raise broker.retention or broker.retention_bytes")
 			case used < calmRetention:
 				warned[name] = false
 			}

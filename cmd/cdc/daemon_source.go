@@ -33,7 +33,14 @@ func (s *service) sourceFigures(ctx context.Context, src *capture.Source) func()
 			}
 		}
 		s.metrics.Source.Retention.Set(left.Seconds())
+		s.metrics.Source.Lag.Set(s.sourceLag())
 	}
+}
+
+// sourceLag is how far reading is behind the source, in seconds.
+func (s *service) sourceLag() float64 {
+	const beats = 3 // so many heartbeats may be late before the silence itself counts
+	return s.track.SourceLag(time.Now(), beats*s.settings().Source.Heartbeat).Seconds()
 }
 
 func (s *service) covering() bool {

@@ -114,7 +114,7 @@ func (s *service) stages(ctx context.Context, client kafka.Config) error {
 		s.src, s.live, s.deliver = nil, nil, nil
 		s.mu.Unlock()
 	}()
-	s.log.Info("pipeline starts", "stream", s.cfg.Name, "tables", len(tables), "views", len(plans), "sinks", len(first))
+	s.log.Info(fmt.Sprintf("pipeline starts: %d tables, %d views, %d sinks", len(tables), len(plans), len(first)), "stream", s.cfg.Name)
 	stages = append(stages, first...)
 	return s.sup.Run(ctx, stages...)
 }
@@ -144,7 +144,7 @@ func (s *service) openSource(ctx context.Context, cl *closers) (*capture.Source,
 			bad = append(bad, &pipeline.StopError{What: f.What, Hint: f.Fix})
 			continue
 		}
-		s.log.Warn(f.What, "check", f.Code, "hint", f.Fix)
+		s.log.Warn(f.Code+": "+f.What, "hint", f.Fix)
 	}
 	s.places = pipeline.LivePlaces{Flavor: src.Server().Flavor}
 	s.metrics.Source.Connected.Set(1)
@@ -217,7 +217,7 @@ func (s *service) writer(name, role string, client kafka.Config, cl *closers) (*
 
 // reader returns a function that opens a reader of a stream at a Mark.
 func (s *service) reader(name, as string, l *kafka.Log) func(change.Mark) *stream.Reader {
-	log := s.log.With("stream", name, "reader", as)
+	log := s.log.With("stream", name, "stage", "join")
 	return func(at change.Mark) *stream.Reader {
 		return stream.NewReader(stream.ReaderConfig{Stream: name, Name: as, Grace: 5 * time.Second, Rules: s.rules.stream,
 			OnStalled: func(st stream.Stalled) { log.Warn("a range of the stream cannot be read yet", "err", st.String()) }}, l, at)
@@ -283,8 +283,15 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 func (s *service) committed(c pipeline.Committed, raw bool) {
 	s.track.Committed(c, raw)
 	if c.Kind == change.Begin || c.Kind == change.End {
-		s.log.Info("cover "+c.Kind.String(), "stream", c.Stream, "cover", c.Cover.ID, "heal", c.Cover.Heal, "for", c.Cover.For,
-			"tables", strings.Join(c.Cover.Tables, ","), "seq", c.Mark.Seq)
+		kind, to := "resync", "everybody"
+		if c.Cover.Heal {
+			kind = "heal"
+		}
+		if c.Cover.For != "" {
+			to = c.Cover.For
+		}
+		s.log.Info(fmt.Sprintf("cover %s: %s of %s for %s, id %s", c.Kind, kind, strings.Join(c.Cover.Tables, ", "), to, c.Cover.ID),
+			"stream", c.Stream, "seq", c.Mark.Seq)
 	}
 }
 
@@ -362,6 +369,7 @@ func (s *service) joinStage(src *capture.Source, client kafka.Config, plans []*v
 			s.log.Warn("the join state cannot go on where it stands: it asks for a cover", "stage", "join", "err", why)
 		},
 		Compile: s.recompile,
+		Paused:  s.track.IsPaused,
 	}, pipeline.JoinDeps{
 		State: state, In: s.reader(s.cfg.Name, pipeline.JoinReader, in), Out: s.reader(s.viewStream(), pipeline.JoinReader, out),
 		RawMeta: func(ctx context.Context) (*wire.Meta, error) { return stream.ReadMeta(ctx, in, s.cfg.Name) },

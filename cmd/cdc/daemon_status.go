@@ -25,7 +25,7 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 	st := admin.Status{
 		Name: cfg.Name, Version: s.version, StartedAt: s.started, DataDir: cfg.DataDir,
 		Source: admin.Source{Type: cfg.Source.Type, Address: fmt.Sprintf("%s:%d", cfg.Source.Host, cfg.Source.Port),
-			Position: raw.Mark.Position.String(), LagSeconds: age(raw.CommitMicros)},
+			Position: raw.Mark.Position.String(), LagSeconds: s.sourceLag()},
 		Streams: []admin.Stream{streamStatus(cfg.Name, raw), streamStatus(s.viewStream(), views)},
 	}
 	if src != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -128,8 +129,8 @@ func fitting(plans []*view.Plan, refused map[string]error) (fit, aside []*view.P
 func (s *service) warnOfCascades(c *compiled) {
 	for _, k := range c.Cascades {
 		if !k.Handled {
-			s.log.Warn("a foreign key changes rows without the source logging it: "+k.Reason, "view", c.Plan.Name, "table", k.Child.String(),
-				"foreign_key", k.Key, "hint", "cdc resync "+k.Child.String()+" mends the rows that it changes")
+			s.log.Warn("foreign key "+k.Key+" changes rows without the source logging it: "+k.Reason, "view", c.Plan.Name, "table", k.Child.String(),
+				"hint", "cdc resync "+k.Child.String()+" mends the rows that it changes")
 		}
 	}
 }
@@ -153,7 +154,7 @@ func (s *service) recompile(tables []*change.Table) (plans []*view.Plan, refused
 		plans = append(plans, c.Plan)
 		s.warnOfCascades(&c)
 	}
-	s.log.Info("views compiled anew: a table has another shape", "stage", "join", "views", len(plans), "paused", len(refused))
+	s.log.Info(fmt.Sprintf("views compiled anew, a table has another shape: %d of %d are paused", len(refused), len(plans)+len(refused)), "stage", "join")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Of a refused view, destinations keep what they have: commands go on knowing its last plan.

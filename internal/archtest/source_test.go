@@ -67,6 +67,7 @@ var rules = map[string]func(source) []string{
 	"package name":  checkPackageName,
 	"init":          checkInit,
 	"pure engine":   checkPureEngine,
+	"log keys":      checkLogKeys,
 }
 
 func TestSource(t *testing.T) {

@@ -32,7 +32,7 @@ func (s *scene) wide(rows int) *scene {
 // begins counts the covers that the daemons of the scene have begun on a stream.
 func (s *scene) begins(name string) (n int) {
 	for line := range strings.Lines(s.log()) {
-		if containsAll(line, []string{`"msg":"cover begin"`, `"stream":"` + name + `"`}) {
+		if containsAll(line, []string{`"msg":"cover begin: `, `"stream":"` + name + `"`}) {
 			n++
 		}
 	}

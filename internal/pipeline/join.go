@@ -90,6 +90,8 @@ type JoinConfig struct {
 	// Lost, unless nil, is told why the state cannot go on where it stands, before the stage asks for a cover; not
 	// when the view stream begins anew.
 	Lost func(why string)
+	// Paused reports whether a table of the raw stream is paused (nil: not known), so that its heal may never end.
+	Paused func(table string) bool
 	// Defined is told, whenever all views have their definitions of now, where the view stream stands.
 	Defined func(at change.Seq)
 	// NewID makes the ids of covers. Default: stream.RandomID.
@@ -171,6 +173,9 @@ func NewJoin(cfg JoinConfig, d JoinDeps) (*Join, error) {
 	if cfg.Resumed == nil {
 		cfg.Resumed = func(in, out change.Mark) {}
 	}
+	if cfg.Paused == nil {
+		cfg.Paused = func(string) bool { return false }
+	}
 	if cfg.Defined == nil {
 		cfg.Defined = func(change.Seq) {}
 	}
@@ -241,7 +246,7 @@ func (j *Join) withheld(covering map[string]Covering, name string) bool {
 func (j *Join) step(ctx context.Context) error {
 	j.waiting = mergeAsks(j.waiting, j.asks.Take())
 	if j.at.In.Seq > 0 {
-		for _, serve := range []func(context.Context) (bool, error){j.holdAside, j.newViews, j.fill, j.advanceCover} {
+		for _, serve := range []func(context.Context) (bool, error){j.hold, j.newViews, j.fill, j.advanceCover} {
 			if done, err := serve(ctx); done || err != nil {
 				if err != nil {
 					return err

@@ -31,37 +31,29 @@ func (j *Join) newViews(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// fill begins the cover that the first waiting ask wants, once all of its views can be covered.
+// fill begins the cover that a waiting ask wants, once all of its views can be covered. It does not wait for those
+// that somebody has to mend first: hold takes them out of the reader's cover again.
 func (j *Join) fill(ctx context.Context) (bool, error) {
-	for len(j.waiting) > 0 {
-		a := j.waiting[0]
-		if answered(j.begins, a) {
-			j.waiting = j.waiting[1:]
-			continue
-		}
+	for i := 0; i < len(j.waiting); {
+		a := j.waiting[i]
 		if len(a.Tables) == 0 {
 			for _, p := range j.cfg.Plans {
 				a.Tables = append(a.Tables, p.Name)
 			}
 		}
-		for _, name := range a.Tables {
-			if j.plan(name) == nil {
-				j.waiting = j.waiting[1:]
-				if a.Done != nil {
-					a.Done("", &StopError{What: "view " + name + " is not known", Hint: "cdc view list names them"})
-				}
-				return false, nil
-			}
-			if a.Done != nil && j.isAside(name) {
-				j.waiting = j.waiting[1:]
-				a.Done("", &StopError{What: "view " + name + " does not fit its tables any more", Hint: "cdc status says why; mend its file and start again"})
-				return false, nil
-			}
-			if j.w.State().Meta.Views[name] == nil || j.withheld(j.at.Covering, name) {
-				return false, nil // it waits for the raw end
-			}
+		refused := j.refuses(a)
+		if refused == nil && !answered(j.begins, a) && j.mustWait(a) {
+			i++
+			continue
 		}
-		j.waiting = j.waiting[1:]
+		j.waiting = slices.Delete(j.waiting, i, i+1)
+		switch {
+		case refused != nil && a.Done != nil:
+			a.Done("", refused)
+			continue
+		case refused != nil, answered(j.begins, a):
+			continue
+		}
 		cover := change.Cover{ID: j.cfg.NewID(), Heal: a.Heal, For: a.Reader, Tables: slices.Clone(a.Tables), Range: a.Range}
 		if err := j.begin(ctx, cover, a.Floor, j.at, nil); err != nil {
 			return false, err
@@ -72,6 +64,28 @@ func (j *Join) fill(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// refuses says why an ask is not served; a reader asks again, an operator is told.
+func (j *Join) refuses(a Ask) error {
+	for _, name := range a.Tables {
+		switch {
+		case j.plan(name) == nil:
+			return &StopError{What: "view " + name + " is not known", Hint: "cdc view list names them"}
+		case a.Done != nil && j.isAside(name):
+			return &StopError{What: "view " + name + " does not fit its tables any more", Hint: "cdc status says why; mend its file and start again"}
+		case a.Done != nil && j.stuck(name):
+			return &StopError{What: "view " + name + " reads a table that is paused", Hint: "cdc status says why, and what ends the pause"}
+		}
+	}
+	return nil
+}
+
+// mustWait reports whether a view of an ask cannot be covered yet: its tables' raw end is still to come.
+func (j *Join) mustWait(a Ask) bool {
+	return slices.ContainsFunc(a.Tables, func(name string) bool {
+		return j.w.State().Meta.Views[name] == nil || j.withheld(j.at.Covering, name) && !j.stuck(name)
+	})
 }
 
 // begin writes the begin of a cover of views, together with what else moves the state to m.

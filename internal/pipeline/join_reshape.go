@@ -76,13 +76,22 @@ func readsAny(plans []*view.Plan, id change.TableID) bool {
 	})
 }
 
-// holdAside begins a heal of the views that are put aside and of them alone: from there destinations hold them at
-// their boundary, and say so, and the end of what was begun with them does not wait for them. It does so for those
-// put aside before this process began, and for those that a raw begin withholds together with others.
-func (j *Join) holdAside(ctx context.Context) (bool, error) {
+// stuck reports whether a view goes on only when somebody has mended something: it does not fit its tables, or one of
+// them is paused.
+func (j *Join) stuck(name string) bool {
+	if j.isAside(name) {
+		return true
+	}
+	return j.withheld(j.at.Covering, name) && slices.ContainsFunc(j.engine.TablesOf(name), func(id change.TableID) bool { return j.cfg.Paused(id.String()) })
+}
+
+// hold begins a heal of the views that are stuck and of them alone: from there destinations hold them at their
+// boundary, and say so, and the end of what was begun with them does not wait for them. It does so for those put aside
+// before this process began, and for those that a raw begin withholds, or that a reader asks for, together with others.
+func (j *Join) hold(ctx context.Context) (bool, error) {
 	var vs []string
-	for _, p := range j.aside {
-		if j.w.State().Meta.Views[p.Name] != nil && !j.heldAlone(p.Name) {
+	for _, p := range slices.Concat(j.aside, j.cfg.Plans) {
+		if j.w.State().Meta.Views[p.Name] != nil && j.stuck(p.Name) && !j.heldAlone(p.Name) {
 			vs = append(vs, p.Name)
 		}
 	}
@@ -92,14 +101,20 @@ func (j *Join) holdAside(ctx context.Context) (bool, error) {
 	return true, j.begin(ctx, change.Cover{Heal: true, Tables: vs}, 0, j.at, nil)
 }
 
-// heldAlone reports whether a heal for everybody is open over a view that is put aside and over no view that goes on.
+// heldAlone reports whether a heal for everybody is open over a view that is stuck and over no view that goes on, and no
+// other cover names it.
 func (j *Join) heldAlone(name string) bool {
+	held := false
 	for _, c := range j.ledger.covers {
-		if c.Cover.Heal && c.Cover.For == "" && c.Cover.Names(name) {
-			return !slices.ContainsFunc(j.cfg.Plans, func(p *view.Plan) bool { return c.Cover.Names(p.Name) })
+		switch {
+		case !c.Cover.Names(name):
+		case !c.Cover.Heal, c.Cover.For != "", slices.ContainsFunc(j.cfg.Plans, func(p *view.Plan) bool { return c.Cover.Names(p.Name) && !j.stuck(p.Name) }):
+			return false
+		default:
+			held = true
 		}
 	}
-	return false
+	return held
 }
 
 // misfit reports whether rows have another shape than the engine can take: what stands in the stream between

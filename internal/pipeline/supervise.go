@@ -205,7 +205,11 @@ func (s *Supervisor) keep(ctx context.Context, st Stage, alone func() bool) erro
 			if rest != nil {
 				d, state.Resting = rest.failed(d)
 			}
-			log.Warn("stage failed, it starts again", "err", err, "pause", d.Round(time.Millisecond), "resting", state.Resting)
+			what := "stage failed, it starts again in "
+			if state.Resting {
+				what = "stage has failed several times in a row, it is left alone for "
+			}
+			log.Warn(what+d.Round(time.Millisecond).String(), "err", err)
 			state.State = "retrying"
 			s.set(state)
 			if Sleep(ctx, d) != nil {

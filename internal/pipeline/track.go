@@ -26,6 +26,7 @@ type Tracker struct {
 	paused  map[string]string // table -> why
 	joined  change.Seq        // the unit of the raw stream that the joiner stands at; 0: not known
 	rawAt   change.Seq        // and the newest one
+	read    readPlace         // how far the source's log is read
 	covered map[string]change.Seq
 	sizes   map[string]uint64 // table -> rows, as the source believes
 	changed chan struct{}
@@ -107,9 +108,6 @@ func (t *Tracker) Committed(c Committed, raw bool) {
 	}
 	if raw && c.Kind == change.Changes {
 		m.Source.Transactions.Add(float64(c.Units))
-		if c.CommitMicros > 0 {
-			m.Source.Lag.Set(max(0, time.Since(time.UnixMicro(c.CommitMicros)).Seconds()))
-		}
 	}
 	if !raw && c.Kind == change.Changes && c.CommitMicros > 0 {
 		m.Join.Lag.Set(max(0, time.Since(time.UnixMicro(c.CommitMicros)).Seconds()))
@@ -118,6 +116,8 @@ func (t *Tracker) Committed(c Committed, raw bool) {
 	defer t.mu.Unlock()
 	if raw {
 		t.rawAt = c.Mark.Seq
+		t.read.note(c, time.Now())
+		m.Source.Lag.Set(t.read.lag.Seconds())
 		t.joinLag()
 	}
 	s := t.streams[c.Stream]

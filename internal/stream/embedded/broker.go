@@ -161,7 +161,7 @@ func (b *Broker) start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("start the embedded broker: %w", err), ln.Close())
 	}
 	b.addr = ln.Addr().String()
-	b.cfg.Log.Info("embedded broker started", "listen", b.addr, "dir", b.cfg.Dir, "took", time.Since(began).Round(time.Millisecond))
+	b.cfg.Log.Info(fmt.Sprintf("embedded broker started on %s over %s within %s", b.addr, b.cfg.Dir, time.Since(began).Round(time.Millisecond)))
 	return nil
 }
 

@@ -192,7 +192,7 @@ func (p *partition) mend(ended map[producer]ending, log *slog.Logger) error {
 		if err := p.finish(t, commit, ended); err != nil {
 			return err
 		}
-		log.Info("ended a transaction that a crash left open", "partition", filepath.Base(p.dir), "from", t.first, "to", t.last, "commit", commit)
+		log.Info(fmt.Sprintf("ended a transaction that a crash left open: %s, offsets %d to %d, committed %t", filepath.Base(p.dir), t.first, t.last, commit))
 	}
 	for _, k := range p.kept {
 		path := indexFile(p.dir, k.base)

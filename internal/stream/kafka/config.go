@@ -125,5 +125,15 @@ func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	case kgo.LogLevelWarn:
 		to = slog.LevelWarn
 	}
-	l.Logger.Log(context.Background(), to, msg, keyvals...)
+	// The client's keys are its own: what they say is part of the message, but for the error.
+	var attrs []slog.Attr
+	text := "kafka client: " + msg
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		if keyvals[i] == "err" {
+			attrs = append(attrs, slog.Any("err", keyvals[i+1]))
+			continue
+		}
+		text += fmt.Sprintf(", %v %v", keyvals[i], keyvals[i+1])
+	}
+	l.LogAttrs(context.Background(), to, text, attrs...)
 }
