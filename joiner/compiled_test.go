@@ -70,8 +70,9 @@ func TestCompiledViews(t *testing.T) {
 	for _, name := range []string{"category", "film", "film_category", "inventory", "customer", "rental", "payment"} {
 		shapes = append(shapes, sh[name])
 	}
-	chunks := map[string]int{}
+	chunks, histories := map[string]int{}, 0
 	seeds(t, func(seed int64) error {
+		histories++
 		w := &world{r: rand.New(rand.NewSource(seed)), shapes: shapes, plans: plans, draw: smallValue}
 		e, err := joiner.New(plans)
 		if err != nil {
@@ -104,7 +105,7 @@ func TestCompiledViews(t *testing.T) {
 		return nil
 	})
 	for _, p := range plans {
-		if chunks[p.Name] < 2 {
+		if chunks[p.Name] < 2 && histories >= 1000 { // few histories may all end with a view of one row
 			t.Errorf("scans of %s had at most %d chunks: it is not scanned in order", p.Name, chunks[p.Name])
 		}
 	}

@@ -7,7 +7,13 @@
 // (state and overlay), giving what enters it. Both sides meet under the output key, which by
 // construction names at most one tuple of a state: the difference is the view's net change. For a LEFT
 // JOIN the null-extended tuples of the parents that a changed row matches, before or after, are
-// enumerated as well. No intermediate result is ever stored.
+// enumerated as well. No intermediate result is ever stored. An update that cannot change which rows meet is
+// walked once instead of twice (update.go).
+//
+// Delta queries over old and new state are the counting-free form of Gupta, Mumick and Subrahmanian,
+// "Maintaining Views Incrementally" (SIGMOD 1993): the output key takes the place of counts. The treatment
+// of outer joins follows Larson and Zhou, "Efficient Maintenance of Materialized Outer-Join Views" (ICDE
+// 2007): the delta of the inner join, then the orphans that it makes and ends.
 //
 // An Engine and its batches belong to one goroutine.
 package joiner

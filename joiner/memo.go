@@ -10,7 +10,8 @@ import (
 // memo remembers what one access path found in the state, for the length of a batch: where many rows change,
 // their tuples meet the same few customers, films and categories again and again. It is a direct-mapped
 // cache: each join key has one slot, and the next key there replaces it. What the batch changes is laid over
-// at each lookup, so that a memo need never forget while the state stays the same.
+// at each lookup, so that a memo need never forget while the state stays the same. What it takes, beside the
+// batch's own limit, is about 1.2 MiB for each access path that is worth remembering.
 type memo struct {
 	seed    maphash.Seed
 	slots   []memoSlot

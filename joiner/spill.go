@@ -118,15 +118,20 @@ func (b *Batch) moveRows() error {
 	return nil
 }
 
+// moveEntries writes the index entries that the row has left and entered. One that it keeps is entered anew:
+// what the state says of a row in scratch does not count any more.
 func (b *Batch) moveEntries(t *table, n *entry) error {
 	for _, x := range t.indexes {
-		for i, row := range [2]change.Row{n.old, n.new} {
-			join, ok := x.appendEntry(scratchPrefix(b.joinBuf[:0], scratchIndex, x.slot), row)
-			b.joinBuf = join
-			if !ok {
-				continue
+		was, had := x.appendEntry(scratchPrefix(b.joinOld[:0], scratchIndex, x.slot), n.old)
+		is, has := x.appendEntry(scratchPrefix(b.joinBuf[:0], scratchIndex, x.slot), n.new)
+		b.joinOld, b.joinBuf = was, is
+		if had && !(has && string(was) == string(is)) {
+			if err := b.scratch.Set(append(was, n.key...), []byte{0}); err != nil {
+				return err
 			}
-			if err := b.scratch.Set(append(join, n.key...), []byte{byte(i)}); err != nil {
+		}
+		if has {
+			if err := b.scratch.Set(append(is, n.key...), []byte{1}); err != nil {
 				return err
 			}
 		}
