@@ -24,6 +24,7 @@ func (c *column) exactly() func(change.Value) error {
 		return otherwise
 	}
 	var keeps func(change.Value) bool
+	why := ""
 	switch base {
 	case "smallint", "integer", "bigint":
 		keeps = func(v change.Value) bool { return keepsDigits(v, 0) }
@@ -43,6 +44,7 @@ func (c *column) exactly() func(change.Value) error {
 		keeps = func(v change.Value) bool { return keepsFloat(v, 64) }
 	case "character varying", "character":
 		length := limit(1)
+		why = ": it is too long, or ends in spaces"
 		keeps = func(v change.Value) bool {
 			return utf8.RuneCountInString(v.Text()) <= length && (base != "character" || v.Text() == "" || v.Text()[len(v.Text())-1] != ' ')
 		}
@@ -61,18 +63,20 @@ func (c *column) exactly() func(change.Value) error {
 		if v.IsNull() || v.IsAbsent() || v.Kind() != c.typ.Kind || keeps(v) {
 			return nil
 		}
-		return refuse("a column of type %s would not keep %s as it is", c.actual, c.typ.Name)
+		return refuse("a column of type %s would not keep %s as it is%s", c.actual, c.typ.Name, why)
 	}
 }
 
 // append appends a value as a field of a binary COPY row. After an error b is as it was.
 func (c *column) append(b []byte, v change.Value) ([]byte, error) {
-	if c.exact != nil {
-		if err := c.exact(v); err != nil {
-			return b, err
-		}
+	out, err := appendField(b, c.form, c.typ, v)
+	if err == nil && c.exact != nil {
+		err = c.exact(v)
 	}
-	return appendField(b, c.form, c.typ, v)
+	if err != nil {
+		return b, err
+	}
+	return out, nil
 }
 
 const dayMicros = 86400 * 1_000_000
