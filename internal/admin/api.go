@@ -30,7 +30,7 @@ type Source struct {
 	Address    string  `json:"address"`
 	Connected  bool    `json:"connected"`
 	Position   string  `json:"position" doc:"place in the server's log up to which it was read"`
-	LagSeconds float64 `json:"lag_seconds" doc:"age of the newest transaction read"`
+	LagSeconds float64 `json:"lag_seconds" doc:"age of the newest transaction when it was read; 0 once there is none to read"`
 	Trouble
 }
 

@@ -155,7 +155,7 @@ func newSource(f factory) Source {
 	return Source{
 		Connected:     f.gauge("cdc_source_connected", "1 while connected to the source."),
 		Reconnects:    f.counters("cdc_source_reconnects_total", "Connections to the source made again.", "reason"),
-		Lag:           f.gauge("cdc_source_lag_seconds", "Age of the newest transaction read."),
+		Lag:           f.gauge("cdc_source_lag_seconds", "Age of the newest transaction when it was read; 0 once there is none to read."),
 		Retention:     f.gauge("cdc_source_retention_seconds", "Time until the source purges what is still needed."),
 		Transactions:  f.counter("cdc_source_transactions_total", "Transactions read from the source."),
 		Rows:          f.counters("cdc_source_rows_total", "Row changes read from the source, filtered ones included.", "table", "op"),
