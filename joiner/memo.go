@@ -46,8 +46,8 @@ const (
 	// memoBytes bounds the content of one memo.
 	memoBytes = 1 << 20
 	// memoTrial is after how many lookups a memo that is of no use is given up: fewer than one in memoWorth hit.
-	memoTrial = 4096
-	memoWorth = 8
+	memoTrial = 1024
+	memoWorth = 16
 )
 
 func (m *memo) slot(key []byte) *memoSlot {
