@@ -220,8 +220,14 @@ type UnsupportedTable struct {
 	Reason string
 }
 
-func (e *UnsupportedTable) Error() string {
-	return fmt.Sprintf("table %s %s, which is not supported; leave it out with  source.tables.exclude: [%q]", e.Table, e.Reason, e.Table.String())
+func (e *UnsupportedTable) Error() string { return e.reason() + "; " + e.wayOut() }
+
+func (e *UnsupportedTable) reason() string {
+	return fmt.Sprintf("table %s %s, which is not supported", e.Table, e.Reason)
+}
+
+func (e *UnsupportedTable) wayOut() string {
+	return fmt.Sprintf("leave it out with  source.tables.exclude: [%q]", e.Table.String())
 }
 
 // Is makes every UnsupportedTable an ErrUnsupported.

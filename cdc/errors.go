@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"crypto/tls"
 	"crypto/x509"
@@ -84,22 +85,45 @@ type UnsupportedColumn struct {
 	Type   string
 }
 
-func (e *UnsupportedColumn) Error() string {
-	return fmt.Sprintf("column %s.%s has type %s, which is not supported; leave it out with  source.columns.exclude: [%q]",
-		e.Table, e.Column, e.Type, e.Table.String()+"."+e.Column)
+func (e *UnsupportedColumn) Error() string { return e.reason() + "; " + e.wayOut() }
+
+func (e *UnsupportedColumn) reason() string {
+	return fmt.Sprintf("column %s.%s has type %s, which is not supported", e.Table, e.Column, e.Type)
 }
 
-// OnlyUnsupported reports whether an error of Source.Tables or Source.Layouts says of tables that they cannot be
-// followed, and nothing else: the tables beside them were returned.
-func OnlyUnsupported(err error) bool {
-	var column *UnsupportedColumn
-	var table *UnsupportedTable
+func (e *UnsupportedColumn) wayOut() string {
+	return fmt.Sprintf("leave it out with  source.columns.exclude: [%q]", e.Table.String()+"."+e.Column)
+}
+
+// Unfit is a captured table that cannot be followed as it is: why, and what to do about it.
+type Unfit struct {
+	Table        change.TableID
+	Reason, Hint string
+}
+
+// UnfitTables takes an error of Source.Tables, Source.Layouts or Source.Layout apart that says of tables that they
+// cannot be followed; the tables beside them were returned. ok is false if it says anything else.
+func UnfitTables(err error) (all []Unfit, ok bool) {
 	for _, e := range flatten(err) {
-		if !errors.As(e, &column) && !errors.As(e, &table) {
-			return false
+		var column *UnsupportedColumn
+		var table *UnsupportedTable
+		var u Unfit
+		switch {
+		case errors.As(e, &column):
+			u = Unfit{Table: column.Table, Reason: column.reason(), Hint: column.wayOut()}
+		case errors.As(e, &table):
+			u = Unfit{Table: table.Table, Reason: table.reason(), Hint: table.wayOut()}
+		default:
+			return nil, false
 		}
+		if i := slices.IndexFunc(all, func(o Unfit) bool { return o.Table == u.Table }); i >= 0 {
+			all[i].Reason += "; " + u.Reason
+			all[i].Hint += "; " + u.Hint
+			continue
+		}
+		all = append(all, u)
 	}
-	return err != nil
+	return all, err != nil
 }
 
 // Is makes every UnsupportedColumn an ErrUnsupported.

@@ -227,6 +227,13 @@ func (r *Reader) Track(l *cdc.Layout) {
 	r.forget()
 }
 
+// PassOver makes the reader pass over the rows of a captured table that cannot be followed, and say when it is gone.
+func (r *Reader) PassOver(id change.TableID) {
+	delete(r.layouts, id)
+	r.paused[id] = true
+	r.forget()
+}
+
 // Untrack makes the reader pass over a table's rows.
 func (r *Reader) Untrack(id change.TableID) {
 	delete(r.layouts, id)

@@ -50,9 +50,14 @@ func (r *Reader) apply(ctx context.Context, st statement) ([]Item, error) {
 	// MySQL logs CREATE TABLE … SELECT with this ending, which is not SQL.
 	changes, err := ddl.Read(strings.TrimSuffix(st.sql, "START TRANSACTION"), st.session)
 	if errors.Is(err, ddl.ErrUnreadable) {
-		changes = r.mentioned(st, ddl.Reshape)
-		if isWrite(st.sql) {
+		created, ok := ddl.Created(st.sql, st.session)
+		switch {
+		case ok:
+			changes = []ddl.Change{created}
+		case isWrite(st.sql):
 			changes = r.mentioned(st, ddl.Write)
+		default:
+			changes = r.mentioned(st, ddl.Reshape)
 		}
 	}
 	var items []Item
@@ -174,29 +179,27 @@ func (r *Reader) unsupported(l *cdc.Layout, reason, hint string) []SchemaChange 
 	return []SchemaChange{{Kind: Unsupported, Table: l.Table.ID, Old: l.Table, Reason: reason, Hint: hint}}
 }
 
-// now reads a table's present shape. A nil layout comes with a reason why the table cannot be followed.
-func (r *Reader) now(ctx context.Context, id change.TableID) (l *cdc.Layout, reason string, err error) {
+// now reads a table's present shape. A nil layout comes with why the table cannot be followed.
+func (r *Reader) now(ctx context.Context, id change.TableID) (l *cdc.Layout, why cdc.Unfit, err error) {
 	l, err = r.src.Layout(ctx, r.filter, id)
-	switch {
-	case errors.Is(err, cdc.ErrUnsupported):
-		return nil, err.Error(), nil
-	case err != nil:
-		return nil, "", err
-	case l == nil:
-		return nil, "the table does not exist any more", nil
+	if unfit, ok := cdc.UnfitTables(err); ok && len(unfit) > 0 {
+		return nil, unfit[0], nil
 	}
-	return l, "", nil
+	if err == nil && l == nil {
+		return nil, cdc.Unfit{Table: id, Reason: "the table does not exist any more"}, nil
+	}
+	return l, cdc.Unfit{}, err
 }
 
 // addColumns follows ADD COLUMN: where the columns stand is in the statement, what they are in the
 // catalog.
 func (r *Reader) addColumns(ctx context.Context, l *cdc.Layout, c ddl.Change) ([]SchemaChange, error) {
-	now, reason, err := r.now(ctx, l.Table.ID)
+	now, why, err := r.now(ctx, l.Table.ID)
 	if err != nil {
 		return nil, err
 	}
 	if now == nil {
-		return r.unsupported(l, c.What+": "+reason, ""), nil
+		return r.unsupported(l, c.What+": "+why.Reason, why.Hint), nil
 	}
 	fields := slices.Clone(l.Fields)
 	refill, captured := false, false
@@ -277,12 +280,12 @@ func grow(l, now *cdc.Layout, fields []cdc.Field) *change.Table {
 // keys follows changes of indexes and foreign keys: they do not touch rows, unless they change what the
 // table's rows are known by.
 func (r *Reader) keys(ctx context.Context, l *cdc.Layout, c ddl.Change) ([]SchemaChange, error) {
-	now, reason, err := r.now(ctx, l.Table.ID)
+	now, why, err := r.now(ctx, l.Table.ID)
 	if err != nil {
 		return nil, err
 	}
 	if now == nil {
-		return r.unsupported(l, c.What+": "+reason, ""), nil
+		return r.unsupported(l, c.What+": "+why.Reason, why.Hint), nil
 	}
 	if !slices.Equal(keyNames(l.Table), keyNames(now.Table)) {
 		return r.unsupported(l, fmt.Sprintf("%s: the key was (%s) and is (%s)", c.What,
@@ -317,15 +320,19 @@ func (r *Reader) reshape(ctx context.Context, l *cdc.Layout, c ddl.Change) ([]Sc
 	for _, col := range c.Columns {
 		mine = mine || l.Table.Column(col.Name) >= 0 || r.filter.HasColumn(l.Table.ID, col.Name)
 	}
-	if mine {
-		return r.unsupported(l, c.What+" changes captured columns", ""), nil
-	}
-	now, reason, err := r.now(ctx, l.Table.ID)
+	now, why, err := r.now(ctx, l.Table.ID)
 	if err != nil {
 		return nil, err
 	}
-	if now == nil || !now.Table.SameShape(l.Table) {
-		return r.unsupported(l, c.What+": "+reason, ""), nil
+	switch {
+	case why.Hint != "": // what it has got, and not the statement, is in the way
+		return r.unsupported(l, c.What+": "+why.Reason, why.Hint), nil
+	case mine:
+		return r.unsupported(l, c.What+" changes captured columns", ""), nil
+	case now == nil:
+		return r.unsupported(l, c.What+": "+why.Reason, ""), nil
+	case !now.Table.SameShape(l.Table):
+		return r.unsupported(l, c.What+": captured columns have changed as well since", ""), nil
 	}
 	next := *now
 	next.Table = withFields(l.Table, now.Fields)

@@ -21,6 +21,9 @@ func TestRead(t *testing.T) {
 				if !errors.Is(err, ErrUnreadable) {
 					t.Fatal(err)
 				}
+				if c, ok := Created(d.Input, s); ok {
+					return "unreadable, but\n" + print([]Change{c})
+				}
 				return "unreadable\n"
 			}
 			return print(changes)

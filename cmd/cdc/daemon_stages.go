@@ -239,9 +239,6 @@ func (s *service) captureStage(src *capture.Source, client kafka.Config, cl *clo
 	enc.Tombstones = s.cfg.Topics.Tombstones
 	live := pipeline.NewLiveSource(src, sourceFilter(&s.cfg.Source))
 	live.Read = s.track.Read
-	live.Unfit = func(why error) {
-		s.log.Warn("tables that cannot be followed are left out, the others go on", "stage", "capture", "err", why)
-	}
 	s.mu.Lock()
 	s.live = live
 	s.mu.Unlock()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,9 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 		}
 	}
 	paused := s.track.PausedTables()
-	for _, t := range tables {
+	tables = slices.Concat(tables, slices.Collect(maps.Keys(paused)))
+	slices.Sort(tables) // also those that appeared and cannot be followed
+	for _, t := range slices.Compact(tables) {
 		a := admin.Table{Name: t, State: s.tableState(t), CoveredFrom: uint64(s.track.CoveredFrom(t))}
 		if why := paused[t]; why != "" {
 			a.State, a.Trouble = "paused", admin.Trouble{Error: why}

@@ -101,6 +101,7 @@ type Capture struct {
 
 	tables  map[string]*change.Table
 	paused  map[string]string // table -> reason
+	unfit   []TableChange     // why captured tables cannot be followed as they were when the source was asked last
 	ledger  *ledger
 	meant   *Ask // CaptureConfig.Meant until it is answered
 	waiting []Ask
@@ -196,6 +197,7 @@ func (c *Capture) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before := c.paused
 	c.tables, c.paused = map[string]*change.Table{}, map[string]string{}
 	c.waiting, c.begins, c.jobs = nil, nil, nil
 	c.inUnit, c.unit = false, unitState{}
@@ -209,10 +211,11 @@ func (c *Capture) start(ctx context.Context) error {
 		}
 	}
 	c.pos, c.lastWrite = st.Position(), c.clock.Now()
-	now, err := c.src.Tables(ctx)
+	now, err := c.catalog(ctx)
 	if err != nil {
 		return err
 	}
+	defer c.forgetPaused(before)
 	if c.meant != nil {
 		return c.gap(ctx, now, "the source is meant as it is now")
 	}
@@ -240,7 +243,7 @@ func (c *Capture) start(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	if other := c.refilter(now); len(other) > 0 {
+	if other := append(c.refilter(now), c.mended(now)...); len(other) > 0 {
 		// Columns that the filter has lost must not leave any more, and of those that it has gained nothing has
 		// left yet: the tables begin anew.
 		if err := c.begin(ctx, change.Cover{Heal: true, Tables: names(other)}, other, 0, c.pos); err != nil {

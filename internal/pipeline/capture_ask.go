@@ -89,7 +89,7 @@ func (c *Capture) unpause(ctx context.Context, tables []*change.Table, all bool)
 	if !slices.ContainsFunc(tables, func(t *change.Table) bool { return c.paused[t.ID.String()] != "" }) {
 		return tables, nil
 	}
-	now, err := c.src.Tables(ctx)
+	now, err := c.catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +101,9 @@ func (c *Capture) unpause(ctx context.Context, tables []*change.Table, all bool)
 		case c.paused[name] == "":
 		case j >= 0:
 			out[i] = now[j]
+		case !all && c.whyUnfit(name) != nil:
+			u := c.whyUnfit(name)
+			return nil, &refusal{&StopError{What: fmt.Sprintf("table %s is paused: %s", name, u.Refused), Hint: u.Hint}}
 		case !all:
 			return nil, &refusal{&StopError{What: fmt.Sprintf("table %s is paused (%s), and the source has no such table", name, c.paused[name]),
 				Hint: "make it or give it its name back, then run cdc resync " + name}}

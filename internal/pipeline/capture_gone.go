@@ -15,6 +15,16 @@ func (c *Capture) lose(ctx context.Context, lost []TableChange) error {
 	var held []*change.Table
 	for _, ch := range lost {
 		t := c.tableOf(ch.Table)
+		if !ch.Gone {
+			known, err := c.passOver(ch)
+			if err != nil {
+				return err
+			}
+			if known != nil {
+				held = append(held, known)
+			}
+			continue
+		}
 		if t == nil || !c.cfg.Reads(t.ID) {
 			if err := c.leave(ctx, change.ParseTableID(ch.Table)); err != nil {
 				return err
@@ -76,10 +86,10 @@ func (c *Capture) tableOf(name string) *change.Table {
 	return nil
 }
 
-// missing loses the tables that are covered, or that covers wait for, and that are not among those of now: the log,
-// read with the shapes of now, will not say that they are gone.
+// missing loses the tables that are covered, or that covers wait for, and that are not among those of now, and those
+// that cannot be followed as they are: the log, read with the shapes of now, will not say what became of them.
 func (c *Capture) missing(ctx context.Context, now []*change.Table) error {
-	var lost []TableChange
+	lost := slices.Clone(c.unfit)
 	lose := func(name string) {
 		is := func(t *change.Table) bool { return t.ID.String() == name }
 		if !slices.ContainsFunc(now, is) && !slices.ContainsFunc(lost, func(l TableChange) bool { return l.Table == name }) {
@@ -115,14 +125,18 @@ func (c *Capture) settleAhead(ctx context.Context, j *chunkJob) (bool, error) {
 		return false, err
 	}
 	c.drop(j)
-	now, err := c.src.Tables(ctx)
+	now, err := c.catalog(ctx)
 	if err != nil {
 		return false, err
 	}
 	if slices.ContainsFunc(now, func(t *change.Table) bool { return t.ID == j.table.ID }) {
 		return false, errors.Join(j.result.Err, errNotInLog)
 	}
-	return true, c.lose(ctx, []TableChange{isMissing(j.table.ID.String())})
+	lost := isMissing(j.table.ID.String())
+	if u := c.whyUnfit(lost.Table); u != nil {
+		lost = *u
+	}
+	return true, c.lose(ctx, []TableChange{lost})
 }
 
 var errNotInLog = errors.New("the log says nothing of a change of the table")

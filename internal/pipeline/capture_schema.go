@@ -63,6 +63,14 @@ func (c *Capture) meaning(ctx context.Context, s *SchemaChange) (e meaning, err 
 		}
 		t := c.tables[ch.Table]
 		switch {
+		case ch.Created && ch.New == nil:
+			known, err := c.passOver(ch)
+			if err != nil {
+				return e, err
+			}
+			if known != nil {
+				e.refused = append(e.refused, known)
+			}
 		case ch.Created:
 			if err := c.makeRoom(ctx, ch.New); err != nil {
 				return e, err
@@ -111,7 +119,7 @@ func (c *Capture) leave(ctx context.Context, id change.TableID) error {
 		return err
 	}
 	c.jobs = slices.DeleteFunc(c.jobs, func(j *chunkJob) bool { return j.table.ID == id })
-	had := c.tables[name] != nil
+	had := c.tables[name] != nil || c.paused[name] != ""
 	delete(c.tables, name)
 	delete(c.paused, name)
 	ch, err := c.ledger.leave(name)
@@ -137,10 +145,11 @@ func (c *Capture) leave(ctx context.Context, id change.TableID) error {
 }
 
 func (c *Capture) setPaused(ch TableChange) {
-	why := ch.Refused + "; " + ch.Hint
-	c.paused[ch.Table] = why
-	c.cfg.Paused(ch.Table, why)
+	c.paused[ch.Table] = reason(ch)
+	c.cfg.Paused(ch.Table, reason(ch))
 }
+
+func reason(ch TableChange) string { return ch.Refused + "; " + ch.Hint }
 
 // pause puts a table aside whose rows cannot be read. What of this transaction is in the open batch was
 // written without them, so the batch is given up, the table's heal begins before it, and the log is read

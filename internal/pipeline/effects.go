@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/etlsandbox/cdc/schemas/change"
@@ -74,7 +75,7 @@ type TableChange struct {
 	Table string // TableID.String
 	// New is the table's shape afterwards; nil when it cannot be followed or is gone.
 	New *change.Table
-	// Created says that the table appeared: it needs a cover that only adds.
+	// Created says that the table appeared: it needs a cover that only adds, unless it is Refused.
 	Created bool
 	// Unlogged says that rows changed without row events: the table must be covered again.
 	Unlogged bool
@@ -94,8 +95,20 @@ type Source interface {
 	Next(ctx context.Context, wait time.Duration) ([]LogItem, error)
 	// Now is the end of the log: where a stream that lost its place goes on.
 	Now(ctx context.Context) (change.Position, error)
-	// Tables returns the captured tables with their shapes of now.
+	// Tables returns the captured tables with their shapes of now. If some cannot be followed as they are, it
+	// returns the others and an *UnfitError.
 	Tables(ctx context.Context) ([]*change.Table, error)
+}
+
+// UnfitError names captured tables that cannot be followed as they are: Table, Refused and Hint of each.
+type UnfitError struct{ Tables []TableChange }
+
+func (e *UnfitError) Error() string {
+	all := make([]string, len(e.Tables))
+	for i, t := range e.Tables {
+		all[i] = t.Refused + "; " + t.Hint
+	}
+	return strings.Join(all, "\n")
 }
 
 // Places compares positions of the source.

@@ -19,8 +19,6 @@ type LiveSource struct {
 	src    *cdc.Source
 	filter cdc.Filter
 	wake   chan struct{}
-	// Unfit, unless nil, is told which captured tables cannot be followed as they are now, and why.
-	Unfit func(why error)
 	// Read, unless nil, is told by Next what was read of the log: bytes, and rows passed over by table.
 	Read func(bytes uint64, filtered map[string]uint64)
 
@@ -60,7 +58,7 @@ func (s *LiveSource) Wake() {
 
 // Tables implements Source.
 func (s *LiveSource) Tables(ctx context.Context) ([]*change.Table, error) {
-	ls, err := s.layouts(ctx)
+	ls, unfit, err := s.layouts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,22 +66,24 @@ func (s *LiveSource) Tables(ctx context.Context) ([]*change.Table, error) {
 	for i, l := range ls {
 		ts[i] = l.Table
 	}
-	return ts, nil
+	if len(unfit) == 0 {
+		return ts, nil
+	}
+	bad := &UnfitError{}
+	for _, u := range unfit {
+		bad.Tables = append(bad.Tables, TableChange{Table: u.Table.String(), Refused: u.Reason, Hint: u.Hint})
+	}
+	return ts, bad
 }
 
-// layouts are the captured tables that can be followed. One that cannot is for the stage as one that is not there:
-// it is put aside, or passed over if it is new, and the others go on.
-func (s *LiveSource) layouts(ctx context.Context) ([]*cdc.Layout, error) {
+// layouts are the captured tables that can be followed, and those that cannot.
+func (s *LiveSource) layouts(ctx context.Context) ([]*cdc.Layout, []cdc.Unfit, error) {
 	ls, err := s.src.Layouts(ctx, s.filter)
-	switch {
-	case err == nil:
-		return ls, nil
-	case !cdc.OnlyUnsupported(err):
-		return nil, err
-	case s.Unfit != nil:
-		s.Unfit(err)
+	unfit, ok := cdc.UnfitTables(err)
+	if err != nil && !ok {
+		return nil, nil, err
 	}
-	return ls, nil
+	return ls, unfit, nil
 }
 
 // Now implements Source.
@@ -94,7 +94,7 @@ func (s *LiveSource) Open(ctx context.Context, from change.Position, shapes []*c
 	if err := s.Close(); err != nil {
 		return err
 	}
-	now, err := s.layouts(ctx)
+	now, unfit, err := s.layouts(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,9 @@ func (s *LiveSource) Open(ctx context.Context, from change.Position, shapes []*c
 	}
 	if err != nil {
 		return err
+	}
+	for _, u := range unfit {
+		r.PassOver(u.Table)
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.mu.Lock()
@@ -274,12 +277,18 @@ func (c *itemConverter) statement(ctx context.Context, s *binlog.SchemaChange) e
 		t.Unlogged = true
 	case binlog.Created:
 		l, err := c.src.Layout(ctx, c.filter, s.Table)
-		if err != nil || l == nil {
-			// It is gone again already, or cannot be captured: the start of a daemon says the latter by name.
-			return nil //nolint:nilerr // see above
+		switch unfit, ok := cdc.UnfitTables(err); {
+		case ok && len(unfit) > 0:
+			c.r.PassOver(s.Table)
+			t.Created, t.Refused, t.Hint = true, unfit[0].Reason, unfit[0].Hint
+		case err != nil:
+			return err
+		case l == nil:
+			return nil // it is gone again already
+		default:
+			c.r.Track(l)
+			t.New, t.Created = l.Table, true
 		}
-		c.r.Track(l)
-		t.New, t.Created = l.Table, true
 	case binlog.Gone, binlog.Unsupported:
 		t.Refused, t.Hint, t.Gone = s.Reason, s.Hint, s.Kind == binlog.Gone
 		if t.Hint == "" {
