@@ -94,22 +94,18 @@ func (s *service) sinkStates() map[string]pipeline.StageState {
 	return out
 }
 
-// Pace of commits: one per moment while the embedded broker is half empty, one a second when it is full of
-// what readers have not applied.
-const paceFrom, paceMost = 0.5, time.Second
-
+// pace is the least time between two commits: it grows as the embedded broker fills with what readers have not applied.
 func (s *service) pace() time.Duration {
 	if s.embedded == nil {
 		return 0
 	}
-	full := min(1, max(0, (s.embedded.Fill()-paceFrom)/(1-paceFrom)))
-	return time.Duration(full * float64(paceMost))
+	return embedded.Pace(s.embedded.Fill())
 }
 
 // holdCovers makes covers wait while a running destination has half of the broker before it; one that is
 // down is not waited for.
 func (s *service) holdCovers() bool {
-	if s.embedded == nil || s.embedded.FillNow(context.Background()) < paceFrom {
+	if s.embedded == nil || s.embedded.FillNow(context.Background()) < embedded.HalfFull {
 		return false
 	}
 	for _, st := range s.sinkStates() {
