@@ -50,6 +50,7 @@ type service struct {
 
 	// Of the embedded broker; nil with Kafka.
 	embedded            *embedded.Broker
+	kafkaGone           error // why Kafka did not answer when it was asked last; nil if it did
 	rawFloor, viewFloor func() int64
 	durable             func() change.Mark // of the join state
 

@@ -18,7 +18,10 @@ func (s *service) broker(ctx context.Context) (client kafka.Config, closeIt func
 	log := s.log.With("stage", "broker")
 	if b.Type != "embedded" {
 		client, err = kafkaClient(b, log)
-		return client, func() {}, withStatus(exitUnknown, err)
+		if err != nil {
+			return client, nil, withStatus(exitUnknown, err)
+		}
+		return client, sampled(s.watchKafka(ctx, client)), nil
 	}
 	s.embedded, err = embedded.Open(ctx, embedded.Config{
 		Dir: filepath.Join(s.cfg.DataDir, "broker"), Listen: b.Listen, MaxBytes: int64(b.RetentionBytes), MaxAge: b.Retention, Log: log,
@@ -34,6 +37,24 @@ func (s *service) broker(ctx context.Context) (client kafka.Config, closeIt func
 			log.Warn("broker not closed cleanly", "err", err)
 		}
 	}, nil
+}
+
+// watchKafka returns a function that asks whether Kafka is there, for what the daemon says of itself: its stages, which
+// try again by themselves, give up much later.
+func (s *service) watchKafka(ctx context.Context, client kafka.Config) func() {
+	const patience = 3 * time.Second
+	client.Log = nil // the stages' own connections tell the log
+	return func() {
+		ask, stop := context.WithTimeout(ctx, patience)
+		defer stop()
+		err := client.Ping(ask)
+		if ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.kafkaGone = err
+	}
 }
 
 // tendBroker trims the embedded broker and watches its disk.

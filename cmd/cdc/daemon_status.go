@@ -20,7 +20,7 @@ func (s *service) Config(context.Context) ([]byte, error) { return s.settings().
 // Status implements admin.Reporter: it only reads what the tracker knows.
 func (s *service) Status(context.Context) (admin.Status, error) {
 	s.mu.Lock()
-	cfg, src, plans, refused, tables, why := s.cfg, s.src, s.plans, s.refused, s.tables, s.why
+	cfg, src, plans, refused, tables, why, gone := s.cfg, s.src, s.plans, s.refused, s.tables, s.why, s.kafkaGone
 	s.mu.Unlock()
 	raw, views := s.track.Stream(cfg.Name), s.track.Stream(s.viewStream())
 	st := admin.Status{
@@ -35,6 +35,9 @@ func (s *service) Status(context.Context) (admin.Status, error) {
 	if why != nil {
 		st.NotReady = append(st.NotReady, why.Error())
 		st.Source.Trouble = trouble(why)
+	}
+	if gone != nil && why == nil {
+		st.NotReady = append(st.NotReady, gone.Error())
 	}
 	states := s.sup.States()
 	st.Covers = s.covers()
