@@ -57,18 +57,46 @@ func (s *spelled) Prepare(ctx context.Context, stream string, targets []Target) 
 
 // Apply implements Sink.
 func (s *spelled) Apply(ctx context.Context, b *change.Batch) error {
+	next, err := s.batch(b)
+	if err != nil {
+		return err
+	}
+	return s.Sink.Apply(ctx, next)
+}
+
+// Encoder implements Encoder. What is encoded ahead has shapes of its own: those of Apply are its goroutine's.
+func (s *spelled) Encoder(stream string) func(context.Context, *change.Batch) any {
+	e, ok := s.Sink.(Encoder)
+	if !ok {
+		return nil
+	}
+	encode := e.Encoder(stream)
+	if encode == nil {
+		return nil
+	}
+	own := &spelled{names: s.names, shapes: map[*change.Table]*change.Table{}}
+	return func(ctx context.Context, b *change.Batch) any {
+		next, err := own.batch(b)
+		if err != nil {
+			return nil
+		}
+		return encode(ctx, next)
+	}
+}
+
+func (s *spelled) batch(b *change.Batch) (*change.Batch, error) {
 	next := *b
 	next.Tables = make([]*change.Table, len(b.Tables))
 	for i, t := range b.Tables {
 		var err error
 		if next.Tables[i], err = s.shape(t); err != nil {
-			return OfTarget(t.ID.String(), err)
+			return nil, OfTarget(t.ID.String(), err)
 		}
 	}
 	if b.Open != nil {
 		next.Open = func(ctx context.Context) iter.Seq2[change.Event, error] { return s.events(b.Open(ctx)) }
 	}
-	return s.Sink.Apply(ctx, &next)
+	return &next, nil
 }
 
 func (s *spelled) events(events iter.Seq2[change.Event, error]) iter.Seq2[change.Event, error] {

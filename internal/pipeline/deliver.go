@@ -37,10 +37,13 @@ type DeliverConfig struct {
 	// Uncounted, for a test only: a batch is what can be read of it now, however much was announced.
 	Uncounted bool
 	// Ahead, unless 0, bounds the bytes of rows of a batch that are held, so that the next batch is read and
-	// decoded while it is with the destination: twice as much is held at most. A batch takes no further transaction
-	// when three quarters of it are held; a transaction that is larger is read from the stream while it is applied. The rows of a batch may then be given to the sink several times, unchanged.
+	// decoded while it is with the destination, and encoded when it is full (sinks.Encoder): twice as much is held at
+	// most, and what the sink made of both. A batch takes no further transaction three quarters of it are held; a
+	// transaction that is larger is read from the stream while it is applied. The rows of a batch may then be given to
+	// the sink several times, unchanged.
 	Ahead int
-	// Checked, unless nil, gives a batch as the destination may have it: what contracts withhold is refused.
+	// Checked, unless nil, gives a batch as the destination may have it: what contracts withhold is refused. It is also
+	// asked about a batch while the one before it is applied; what it returns is read when it is applied only.
 	Checked func(b *change.Batch) *change.Batch
 	// Captured, unless nil, reports whether the source still has a table: one that it has not is neither waited nor
 	// asked for.

@@ -8,10 +8,11 @@ import (
 
 	"github.com/etlsandbox/cdc/internal/stream"
 	"github.com/etlsandbox/cdc/schemas/change"
+	"github.com/etlsandbox/cdc/sinks"
 )
 
 // prepared is a batch of transactions that is read, and decoded as far as it fits into memory, while the one
-// before it is with the destination.
+// before it is with the destination. One that is full is also encoded for it.
 type prepared struct {
 	recs   []*stream.Record
 	began  time.Time
@@ -20,6 +21,8 @@ type prepared struct {
 	// spilled says that it does not fit: it is read from the stream when it is applied, and nothing else is
 	// read meanwhile.
 	spilled bool
+	full    bool          // nothing further is added
+	batch   *change.Batch // of all of it, encoded; nil unless it is full
 }
 
 // overlap applies a batch while the next one is read and decoded. Covers and changes of shape go one by one.
@@ -42,10 +45,13 @@ func (d *Deliver) overlap(ctx context.Context) error {
 		}
 		p = &prepared{}
 	}
-	if err := d.fillUp(ctx, p); err != nil {
-		return err
+	b := p.batch
+	if b == nil {
+		if err := d.fillUp(ctx, p); err != nil {
+			return err
+		}
+		b = d.batch(p.recs)
 	}
-	b := d.batch(p.recs)
 	if b.Rows == 0 && !d.idled() {
 		d.quiet = b
 		return nil
@@ -58,8 +64,12 @@ func (d *Deliver) overlap(ctx context.Context) error {
 	}
 	var ahead *prepared
 	var failed error
+	var encode func(context.Context, *change.Batch) any
+	if e, ok := d.d.Sink.(sinks.Encoder); ok {
+		encode = e.Encoder(d.cfg.Stream)
+	}
 	var reading sync.WaitGroup
-	reading.Go(func() { ahead, failed = d.readAhead(ctx) })
+	reading.Go(func() { ahead, failed = d.readAhead(ctx, encode) })
 	err := d.put(ctx, b)
 	reading.Wait()
 	if err != nil {
@@ -69,15 +79,35 @@ func (d *Deliver) overlap(ctx context.Context) error {
 	return failed
 }
 
-// readAhead reads the next batch, if it comes soon. It runs beside put, which touches neither the reader nor
-// the shapes.
-func (d *Deliver) readAhead(ctx context.Context) (*prepared, error) {
+// readAhead reads the next batch, if it comes soon, and encodes it. It runs beside put, which touches neither the
+// reader nor the shapes.
+func (d *Deliver) readAhead(ctx context.Context, encode func(context.Context, *change.Batch) any) (*prepared, error) {
 	rec, err := d.in.Await(ctx, d.cfg.PollEvery)
 	if err != nil || rec == nil || !joins(rec) {
 		return nil, err
 	}
 	p := &prepared{}
-	return p, d.fillUp(ctx, p)
+	if err := d.fillUp(ctx, p); err != nil {
+		return nil, err
+	}
+	if encode != nil && p.full && !p.spilled {
+		d.encode(ctx, p, encode)
+	}
+	return p, nil
+}
+
+// encode has a full batch encoded as the destination will have it, unless contracts have a say in that: what they tell
+// is told when it is applied.
+func (d *Deliver) encode(ctx context.Context, p *prepared, encode func(context.Context, *change.Batch) any) {
+	b := d.batch(p.recs)
+	if b.Rows == 0 {
+		return
+	}
+	b.Open = p.open
+	if d.cfg.Checked(b) == b {
+		b.Encoded = encode(ctx, b)
+	}
+	p.batch = b
 }
 
 // fillUp adds transactions that are there already, or come within the configured delay, until as much is held as may be:
@@ -106,7 +136,12 @@ func (d *Deliver) fillUp(ctx context.Context, p *prepared) error {
 		return err
 	}
 	p.recs = recs
-	_, err = room(recs)
+	more, err := room(recs)
+	rows := int64(0)
+	for _, r := range recs {
+		rows += r.Rows
+	}
+	p.full = !more || rows >= int64(d.cfg.Batch().MaxRows)
 	return err
 }
 

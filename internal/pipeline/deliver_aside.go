@@ -37,7 +37,11 @@ func (d *Deliver) prepare(ctx context.Context) error {
 // without it.
 func (d *Deliver) give(ctx context.Context, b *change.Batch) error {
 	for {
-		err := d.d.Sink.Apply(ctx, d.cfg.Checked(b))
+		checked := d.cfg.Checked(b)
+		if checked != b {
+			checked.Encoded = nil
+		}
+		err := d.d.Sink.Apply(ctx, checked)
 		if err == nil {
 			return nil
 		}

@@ -134,6 +134,9 @@ type Batch struct {
 	Rows int
 	// Open iterates over the events in order of (Seq, Idx). An error ends the iteration. Nil when Rows is 0.
 	Open func(ctx context.Context) iter.Seq2[Event, error]
+	// Encoded is what the sink that the batch is for made of its events ahead; nil if nothing. Whoever gives the
+	// batch other events sets it to nil.
+	Encoded any
 }
 
 // Events iterates over the batch's events, from the start at each call.

@@ -200,6 +200,9 @@ func (a *apply) fill(ctx context.Context) error {
 	}
 	compared := a.compared()
 	large := compared != nil || a.now.plan.isFor(a.b) && a.now.plan.Large
+	if e := a.ahead(); e != nil && !large {
+		return a.sendAhead(ctx, e)
+	}
 	fold, n := sinks.NewFold(), 0
 	for ev, err := range a.b.Events(ctx) {
 		if err != nil {
@@ -276,25 +279,18 @@ func (a *apply) drain(ctx context.Context, fold *sinks.Fold, large bool) error {
 		return err
 	}
 	for _, t := range tables {
-		if err := a.write(ctx, a.st.targets[t], fold.Drain(t), large); err != nil {
+		if err := a.write(ctx, a.st.targets[t], fold.Drain(t), nil, large); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// write sends net changes of a table, in key order.
-func (a *apply) write(ctx context.Context, tg *target, nets []sinks.Net, large bool) error {
-	rows := make([]row, len(nets))
-	for i := range nets {
-		cols, err := tg.mapping(nets[i].Table)
-		if err != nil {
-			return err
-		}
-		rows[i] = row{Net: &nets[i], cols: cols}
-		if nets[i].Delete {
-			rows[i].flag = flagDelete
-		}
+// write sends net changes of a table, in key order. ahead, unless nil, are blocks that were made of them before.
+func (a *apply) write(ctx context.Context, tg *target, nets []sinks.Net, ahead []*block, large bool) error {
+	rows, err := tg.rows(nets)
+	if err != nil {
+		return err
 	}
 	if err := a.clearListed(ctx, tg, rows); err != nil {
 		return err
@@ -305,14 +301,18 @@ func (a *apply) write(ctx context.Context, tg *target, nets []sinks.Net, large b
 		}
 	}
 	if !large {
-		return a.send(ctx, a.place(tg), "rows", rows, 0)
+		at := a.place(tg)
+		if at.soft != tg.Soft {
+			ahead = nil // it has not the columns of the visible table
+		}
+		return a.send(ctx, at, "rows", rows, ahead, 0)
 	}
 	in, err := a.inbox(ctx, tg)
 	if err != nil {
 		return err
 	}
 	in.order++
-	return a.send(ctx, in.place(), "inbox", rows, in.order)
+	return a.send(ctx, in.place(), "inbox", rows, nil, in.order)
 }
 
 func (a *apply) place(tg *target) place {
@@ -322,27 +322,38 @@ func (a *apply) place(tg *target) place {
 	return tg.visible()
 }
 
-// send writes rows to a place, in blocks of the plan's size. Rows that cannot be written down are poison.
-func (a *apply) send(ctx context.Context, p place, part string, rows []row, order uint64) error {
+// send writes rows to a place, in blocks of the plan's size; ahead are those that are made already. Rows that cannot
+// be written down are poison.
+func (a *apply) send(ctx context.Context, p place, part string, rows []row, ahead []*block, order uint64) error {
 	b := p.newBlock()
 	for chunk := range slices.Chunk(rows, a.now.plan.Rows) {
-		if err := a.sendBlock(ctx, p, b, part, chunk, order); err != nil {
+		var made *block
+		if len(ahead) > 0 {
+			made, ahead = ahead[0].into(p), ahead[1:]
+		}
+		if err := a.sendBlock(ctx, p, b, made, part, chunk, order); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *apply) sendBlock(ctx context.Context, p place, b *block, part string, rows []row, order uint64) error {
+// sendBlock writes one block: made, unless that is nil or refused, or what is encoded into b.
+func (a *apply) sendBlock(ctx context.Context, p place, b, made *block, part string, rows []row, order uint64) error {
 	part += "/" + p.table
 	n := a.parts[part]
 	a.parts[part]++
 	without := digest{}
 	for {
-		if err := a.encode(p, b, rows, order, &without); err != nil {
-			return err
+		send := made
+		if send == nil {
+			send = b
+			if err := a.encode(p, b, rows, order, &without); err != nil {
+				return err
+			}
 		}
-		if b.rows == 0 {
+		made = nil
+		if send.rows == 0 {
 			return nil
 		}
 		if err := a.fence(ctx); err != nil {
@@ -352,7 +363,7 @@ func (a *apply) sendBlock(ctx context.Context, p place, b *block, part string, r
 		if !p.inbox { // an inbox is of this very attempt
 			token = a.now.plan.token(p.tg.From, part, n, without.text())
 		}
-		err := a.s.insert(ctx, "block", b, token)
+		err := a.s.insert(ctx, "block", send, token)
 		if err == nil || p.inbox {
 			return err
 		}

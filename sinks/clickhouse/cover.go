@@ -95,7 +95,7 @@ func (a *apply) note(ctx context.Context, tg *target, rows []row) error {
 			seen = append(seen, row{Net: r.Net, cols: keyOnly(tg, r.cols), flag: flagUpsert})
 		}
 	}
-	return a.send(ctx, p, "notes", seen, 0)
+	return a.send(ctx, p, "notes", seen, nil, 0)
 }
 
 // keyOnly hides all but the key columns of a row.

@@ -111,7 +111,7 @@ func (a *apply) erase(ctx context.Context, tg *target, rows []row) error {
 		return err
 	}
 	in.order++
-	return a.send(ctx, in.place(), "erase", gone, in.order)
+	return a.send(ctx, in.place(), "erase", gone, nil, in.order)
 }
 
 func noneAlone(table string, cause error) error {

@@ -122,7 +122,7 @@ func (a *apply) keepQuarantined(ctx context.Context, tg *target, since change.Se
 		return err
 	}
 	in.order++
-	return a.send(ctx, in.place(), "kept", rows, in.order)
+	return a.send(ctx, in.place(), "kept", rows, nil, in.order)
 }
 
 // storeQuarantine writes what the batch has to say of cdc_quarantine.

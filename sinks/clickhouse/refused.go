@@ -39,7 +39,7 @@ func (a *apply) setAside(ctx context.Context, in *inbox, query string, cause err
 		rows[i] = tg.keyRow(f.key, a.b.To, flag)
 	}
 	in.order++
-	return a.send(ctx, in.place(), "aside", rows, in.order)
+	return a.send(ctx, in.place(), "aside", rows, nil, in.order)
 }
 
 // findRefused halves the rows of a query, which stay at the server: as many buckets as there are rows, by a

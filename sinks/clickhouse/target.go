@@ -235,6 +235,7 @@ func (tg *target) mapping(shape *change.Table) ([]int, error) {
 
 // bind takes over what the catalog says of the existing table.
 func (tg *target) bind(r *relation) {
+	tg.columns = slices.Clone(tg.columns) // what is encoded ahead has those of before
 	for i := range tg.columns {
 		if a, ok := r.columns[tg.columns[i].name]; ok {
 			tg.columns[i].form, tg.columns[i].nullable = a.form, a.nullable

@@ -226,6 +226,9 @@ func (a *apply) fill(ctx context.Context) error {
 	if a.b.Rows == 0 {
 		return nil
 	}
+	if e := a.ahead(); e != nil {
+		return a.sendAhead(ctx, e)
+	}
 	fold, err := a.read(ctx, func(f *sinks.Fold) error { return a.drain(ctx, f) })
 	if err != nil {
 		return err

@@ -28,13 +28,18 @@ type inbox struct {
 // patterns returns the NULL patterns that occur under an operation, in order.
 func (in *inbox) patterns(op int) []int { return slices.Sorted(maps.Keys(in.nulls[op])) }
 
+func newInbox(tg *target) *inbox {
+	in := &inbox{tg: tg}
+	for i := range in.nulls {
+		in.nulls[i] = map[int]bool{}
+	}
+	return in
+}
+
 func (a *apply) inbox(ctx context.Context, tg *target) (*inbox, error) {
 	in := a.inboxes[tg]
 	if in == nil {
-		in = &inbox{tg: tg}
-		for i := range in.nulls {
-			in.nulls[i] = map[int]bool{}
-		}
+		in = newInbox(tg)
 		a.inboxes[tg] = in
 	}
 	if tg.inboxMade {
@@ -53,24 +58,31 @@ func (a *apply) send(ctx context.Context, tg *target, nets []sinks.Net) error {
 	if err != nil {
 		return err
 	}
-	if err := a.s.before("copy"); err != nil {
-		return err
-	}
 	c := &copier{a: a, in: in, nets: nets, out: append([]byte(nil), copyHeader...)}
-	if a.s.cfg.Observer.Statement != nil {
-		a.s.cfg.Observer.Statement()
-	}
-	_, err = a.s.conn.PgConn().CopyFrom(ctx, c, fmt.Sprintf("COPY %s FROM STDIN BINARY", tg.inbox))
-	if c.err != nil {
-		return c.err
-	}
-	if err != nil {
-		return fmt.Errorf("copy %d rows of %s: %w", len(nets), tg.From, err)
+	if err := a.copy(ctx, tg, c); err != nil {
+		if c.err != nil {
+			return c.err
+		}
+		return err
 	}
 	in.overlap = in.overlap || in.runs > 0 && nets[0].Key <= in.last
 	in.last = max(in.last, nets[len(nets)-1].Key)
 	in.runs++
 	return a.s.after("copy")
+}
+
+// copy fills the target's inbox with rows as a binary COPY has them.
+func (a *apply) copy(ctx context.Context, tg *target, rows io.Reader) error {
+	if err := a.s.before("copy"); err != nil {
+		return err
+	}
+	if a.s.cfg.Observer.Statement != nil {
+		a.s.cfg.Observer.Statement()
+	}
+	if _, err := a.s.conn.PgConn().CopyFrom(ctx, rows, fmt.Sprintf("COPY %s FROM STDIN BINARY", tg.inbox)); err != nil {
+		return fmt.Errorf("copy rows of %s: %w", tg.From, err)
+	}
+	return nil
 }
 
 // copier writes net changes as a binary COPY, a little at a time.

@@ -52,6 +52,7 @@ type stream struct {
 var (
 	_ sinks.Sink       = (*Sink)(nil)
 	_ sinks.Boundaries = (*Sink)(nil)
+	_ sinks.Encoder    = (*Sink)(nil)
 )
 
 // New checks the settings; it does not connect.

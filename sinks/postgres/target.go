@@ -161,6 +161,7 @@ func (tg *target) sinkColumns() (out []sinkColumn) {
 
 // bind takes over what the catalog says of the existing table.
 func (tg *target) bind(r *relation) {
+	tg.columns = slices.Clone(tg.columns) // what is encoded ahead has those of before
 	for i := range tg.columns {
 		if a, ok := r.columns[tg.columns[i].name]; ok {
 			tg.columns[i].actual, tg.columns[i].collation = a.typ, a.collation

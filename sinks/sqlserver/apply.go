@@ -219,6 +219,9 @@ func (a *apply) fill(ctx context.Context) error {
 	if a.b.Rows == 0 {
 		return nil
 	}
+	if e := a.ahead(); e != nil {
+		return a.sendAhead(ctx, e)
+	}
 	fold, n := sinks.NewFold(), 0
 	for ev, err := range a.b.Events(ctx) {
 		if err != nil {

@@ -272,6 +272,12 @@ func newBench(b *testing.B, d *database, set ...func(*Config)) *bench {
 }
 
 func (h *bench) apply(kind change.UnitKind, cover *change.Cover, n int, event func(int) change.Event) {
+	if err := h.sink.Apply(h.b.Context(), h.batch(kind, cover, n, event)); err != nil {
+		h.b.Fatal(err)
+	}
+}
+
+func (h *bench) batch(kind change.UnitKind, cover *change.Cover, n int, event func(int) change.Event) *change.Batch {
 	h.mark.Incarnation, h.mark.Offset, h.mark.Seq = 1, h.mark.Offset+1, h.mark.Seq+1
 	h.mark.ID = fmt.Sprintf("m%d", h.mark.Offset)
 	batch := &change.Batch{Stream: "s", Kind: kind, From: h.mark.Seq, To: h.mark.Seq, Mark: h.mark, Cover: cover, Rows: n}
@@ -279,16 +285,14 @@ func (h *bench) apply(kind change.UnitKind, cover *change.Cover, n int, event fu
 		return func(yield func(change.Event, error) bool) {
 			for i := range n {
 				ev := event(i)
-				ev.Table, ev.Seq, ev.Idx = h.table, h.mark.Seq, i
+				ev.Table, ev.Seq, ev.Idx = h.table, batch.To, i
 				if !yield(ev, nil) {
 					return
 				}
 			}
 		}
 	}
-	if err := h.sink.Apply(h.b.Context(), batch); err != nil {
-		h.b.Fatal(err)
-	}
+	return batch
 }
 
 // BenchmarkApply measures batches of several sizes and kinds. Through the double it measures the double: it is a real

@@ -156,6 +156,7 @@ func (tg *target) keyWidth() int {
 
 // bind takes over what the catalog says of the existing table.
 func (tg *target) bind(r *relation) {
+	tg.columns = slices.Clone(tg.columns) // what is encoded ahead has those of before
 	for i := range tg.columns {
 		if a, ok := r.column(tg.columns[i].name); ok {
 			c := &tg.columns[i]
