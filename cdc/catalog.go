@@ -167,7 +167,7 @@ func (s *Source) layouts(ctx context.Context, f Filter, where string, args []any
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // only gives the session back
+	defer conn.Close() // only gives the session back
 	c := &catalog{filter: f, where: notSystem + where, args: args, server: s.server, byID: map[change.TableID]*Layout{}}
 	for _, step := range []func(context.Context, *sql.Conn) error{c.tables, c.columns, c.keys, c.foreignKeys} {
 		if err := step(ctx, conn); err != nil {

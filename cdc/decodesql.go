@@ -58,6 +58,7 @@ var (
 
 func (k Codec) decode(c *change.Column, raw []byte) (change.Value, error) {
 	s := string(raw)
+	//exhaustive:enforce
 	switch c.Type.Kind {
 	case change.Int:
 		n, err := strconv.ParseInt(s, 10, 64)
@@ -89,6 +90,7 @@ func (k Codec) decode(c *change.Column, raw []byte) (change.Value, error) {
 		return decodeTime(s)
 	case change.Date, change.Datetime, change.Timestamp:
 		return k.decodeDate(c, s)
+	case change.Null, change.Absent, change.JSON: // of no column of this source
 	}
 	return change.Value{}, errNoValue
 }

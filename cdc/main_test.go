@@ -76,7 +76,7 @@ func wantKind(t *testing.T, err, kind error) {
 	if !errors.Is(err, kind) || !errors.As(err, &e) {
 		t.Fatalf("error %v, want one of kind %q", err, kind)
 	}
-	if (kind == cdc.ErrAccess || kind == cdc.ErrUnsupported) && e.Hint == "" {
+	if (errors.Is(kind, cdc.ErrAccess) || errors.Is(kind, cdc.ErrUnsupported)) && e.Hint == "" {
 		t.Errorf("no way out in %v", err)
 	}
 }

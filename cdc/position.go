@@ -18,7 +18,7 @@ func (s *Source) Current(ctx context.Context) (change.Position, error) {
 	if err != nil {
 		return change.Position{}, err
 	}
-	defer conn.Close() //nolint:errcheck // only gives the session back
+	defer conn.Close() // only gives the session back
 	p := change.Position{Server: s.server.Identity}
 	rows, err := named(ctx, conn, s.statusQuery())
 	if err != nil {
@@ -174,7 +174,7 @@ func (s *Source) Purged(ctx context.Context, p change.Position) (purged bool, de
 	if err != nil {
 		return false, "", err
 	}
-	defer conn.Close() //nolint:errcheck // only gives the session back
+	defer conn.Close() // only gives the session back
 	if s.server.Flavor == MySQL && s.server.GTIDs && (p.GTID != "" || p.File == "") {
 		rows, err := query(ctx, conn, "SELECT @@global.gtid_purged")
 		if err != nil {

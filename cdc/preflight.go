@@ -51,7 +51,7 @@ func Preflight(ctx context.Context, src *Source, o PreflightOptions) ([]Finding,
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // only gives the session back
+	defer conn.Close() // only gives the session back
 	p := &preflight{src: src, conn: conn, filter: o.Filter, server: src.server}
 	if p.vars, err = variables(ctx, conn); err != nil {
 		return nil, Classify("read the source's settings", err)
@@ -171,7 +171,7 @@ func flatten(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // errors.Join's own type
+	if j, ok := err.(interface{ Unwrap() []error }); ok { // errors.Join's own type
 		if _, typed := err.(*Error); !typed { //nolint:errorlint // an *Error is one error
 			return j.Unwrap()
 		}

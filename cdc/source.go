@@ -49,7 +49,7 @@ func (s *Source) connect(ctx context.Context) error {
 	if err != nil {
 		return Classify(doing, err)
 	}
-	defer conn.Close() //nolint:errcheck // only gives the session back
+	defer conn.Close() // only gives the session back
 	s.server, err = inspect(ctx, conn)
 	if err != nil {
 		return Classify(doing, err)
@@ -130,7 +130,7 @@ func query(ctx context.Context, c querier, q string, args ...any) ([][]sql.NullS
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err below says it
+	defer rows.Close() // Err below says it
 	names, err := rows.Columns()
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func named(ctx context.Context, c querier, q string) ([]map[string]string, error
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err below says it
+	defer rows.Close() // Err below says it
 	names, err := rows.Columns()
 	if err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func TestBisectKeepsWhatWasTaken(t *testing.T) {
 		}
 		return nil, nil
 	})
-	if err != nil || len(found) != 1 || found[0].At != 6 || found[0].Err != exclusive {
+	if err != nil || len(found) != 1 || found[0].At != 6 || !errors.Is(found[0].Err, exclusive) {
 		t.Errorf("found %v, %v, want 6", found, err)
 	}
 }

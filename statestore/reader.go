@@ -47,7 +47,7 @@ func (r *Reader) Close() error {
 	r.base, r.points, r.idle = nil, nil, nil
 	r.s.readers--
 	if r.s.failure() != nil {
-		return nil // told by the call that met it; Pebble's locks may be held for good
+		return nil //nolint:nilerr // told by the call that met it; Pebble's locks may be held for good
 	}
 	err := r.s.do(func() error {
 		var err error

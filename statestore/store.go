@@ -184,7 +184,7 @@ func (s *Store) Checkpoint(dir string) error {
 // it releases what can be released; the directory stays locked until the process ends.
 func (s *Store) Close() error {
 	if s.failure() != nil {
-		return nil // told by the call that met it
+		return nil //nolint:nilerr // told by the call that met it
 	}
 	if s.readers > 0 {
 		return fmt.Errorf("close state: %d readers are still open", s.readers)

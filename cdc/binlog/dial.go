@@ -73,7 +73,7 @@ func dial(ctx context.Context, src *cdc.Source, from change.Position) (p *packet
 func cause(err error) error {
 	type causer interface{ Cause() error }
 	for {
-		c, ok := err.(causer) //nolint:errorlint // this is the unwrapping
+		c, ok := err.(causer) // this is the unwrapping
 		if !ok || c.Cause() == nil {
 			return err
 		}

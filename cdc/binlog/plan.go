@@ -249,6 +249,7 @@ func compileColumn(m mapped, signs bool, c *change.Column) (field, error) {
 		return f, fmt.Errorf("%w: the log's unsigned flag is %t, the catalog's %t", errLayout, m.unsigned, c.Type.Unsigned)
 	}
 	compiled := false
+	//exhaustive:enforce
 	switch c.Type.Kind {
 	case change.Int, change.Uint:
 		compiled = f.integer(m, c)
@@ -270,6 +271,7 @@ func compileColumn(m mapped, signs bool, c *change.Column) (field, error) {
 		if compiled, err = f.text(m, c); err != nil {
 			return f, err
 		}
+	case change.Null, change.Absent, change.JSON: // of no column of this source
 	}
 	if !compiled {
 		return f, fmt.Errorf("%w: type %d (%#04x) in the log, %s in the catalog", errLayout, m.typ, m.meta, c.Type.Name)

@@ -214,7 +214,7 @@ func (s *service) retryUntilUp(ctx context.Context, run func() error) error {
 		pause = min(max(200*time.Millisecond, 2*pause), 15*time.Second)
 		s.log.Warn("not started yet, trying again in "+pause.String(), "stage", "start", "err", err)
 		if pipeline.Sleep(ctx, pause) != nil {
-			return nil
+			return nil //nolint:nilerr // it was asked to end
 		}
 	}
 }

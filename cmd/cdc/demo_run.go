@@ -144,6 +144,7 @@ func (s *scene) startDaemon(ctx context.Context) (err error) {
 		return err
 	}
 	defer out.Close()
+	//nolint:noctx // it is asked to end, not killed with the context
 	s.daemon = exec.Command(program, "run", "--config", filepath.Join(s.dir, "cdc.yaml"))
 	s.daemon.Env = append(slices.Clone(s.Environ), "CDC_DEMO_SOURCE="+s.jupiter.Password)
 	for _, p := range s.at {
@@ -195,6 +196,7 @@ func (s *scene) until(ctx context.Context, what string, there func() (bool, erro
 		select {
 		case err := <-s.exited:
 			s.exited <- err
+			//nolint:errorlint // nil if it ended well, which %w has no words for
 			return fmt.Errorf("wait until %s: the daemon ended (%v); its last lines:\n%s", what, err, lastLines(s.log, 5))
 		default:
 		}

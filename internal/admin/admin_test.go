@@ -53,7 +53,7 @@ func (d *daemon) Verify(ctx context.Context, r VerifyRequest, p func(VerifyProgr
 	return d.verify(ctx, r, p)
 }
 
-func metrics(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "cdc_active 1\n") }
+func metrics(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "cdc_active 1\n") }
 
 // start serves a double on a control socket and returns a client of it.
 func start(t *testing.T, d *daemon) *Client {
@@ -145,10 +145,14 @@ func TestProblems(t *testing.T) {
 		t.Errorf("status: %v", err)
 	}
 	d.err = nil
-	_, err = c.send(t.Context(), "POST", "/api/v1/resyncs", struct {
+	resp, err := c.send(t.Context(), "POST", "/api/v1/resyncs", struct {
 		Tabels []string `json:"tabels"`
 	}{[]string{"x"}})
-	if err == nil || !strings.Contains(err.Error(), "body.tabels") {
+	if err == nil {
+		_ = resp.Body.Close()
+		t.Fatal("an unknown field was taken")
+	}
+	if !strings.Contains(err.Error(), "body.tabels") {
 		t.Errorf("unknown field: %v", err)
 	}
 }
@@ -285,7 +289,9 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	stale.(*net.UnixListener).SetUnlinkOnClose(false)
-	stale.Close()
+	if err := stale.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if l, err = Listen(dir); err != nil {
 		t.Fatalf("over a stale socket: %v", err)
 	}

@@ -38,7 +38,7 @@ func Listen(dataDir string) (*Socket, error) {
 		return nil, fmt.Errorf("open the data folder: %w", err)
 	}
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		dir.Close()
+		_ = dir.Close() // of a folder; the lock's error counts
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %s (see `cdc status`; stop that one, or give this one a data_dir of its own)", ErrOtherDaemon, dataDir)
 		}
@@ -46,7 +46,7 @@ func Listen(dataDir string) (*Socket, error) {
 	}
 	s := &Socket{path: filepath.Join(dataDir, SocketName), dir: dir}
 	if err := s.open(); err != nil {
-		dir.Close()
+		_ = dir.Close() // gives the lock back; nothing was written
 		return nil, err
 	}
 	return s, nil
@@ -63,7 +63,7 @@ func (s *Socket) open() error {
 	// The name given to the system may be a short one (see address): remove the file by its own.
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := os.Chmod(s.path, 0o600); err != nil {
-		l.Close()
+		_ = l.Close() // the error of Chmod counts
 		return fmt.Errorf("protect the control socket: %w", err)
 	}
 	s.Listener = l

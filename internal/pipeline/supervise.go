@@ -187,7 +187,7 @@ func (s *Supervisor) keep(ctx context.Context, st Stage, alone func() bool) erro
 		if ctx.Err() != nil {
 			state.State = "stopped"
 			s.set(state)
-			return nil
+			return nil //nolint:nilerr // what it ends with when it is asked to is no failure
 		}
 		if err == nil {
 			err = errors.New("the stage ended by itself")
@@ -213,7 +213,7 @@ func (s *Supervisor) keep(ctx context.Context, st Stage, alone func() bool) erro
 			state.State = "retrying"
 			s.set(state)
 			if Sleep(ctx, d) != nil {
-				return nil
+				return nil //nolint:nilerr // it was asked to end
 			}
 			if rest == nil {
 				state.State, state.Err = "running", nil

@@ -3,7 +3,7 @@ package telemetry
 // HintOf returns the way out of the first error in the chain that knows one, or "".
 func HintOf(err error) string {
 	for err != nil {
-		if h, ok := err.(hinter); ok { //nolint:errorlint // the chain is walked here, joined errors included
+		if h, ok := err.(hinter); ok { // the chain is walked here, joined errors included
 			if s := h.Hint(); s != "" {
 				return s
 			}

@@ -55,7 +55,7 @@ func columnType(s string) change.Type {
 		return change.Type{Kind: change.Int, Name: name}
 	case "decimal":
 		t := change.Type{Kind: change.Decimal, Name: name}
-		fmt.Sscanf(arg, "%d,%d", &t.Precision, &t.Scale)
+		_, _ = fmt.Sscanf(arg, "%d,%d", &t.Precision, &t.Scale)
 		return t
 	case "double":
 		return change.Type{Kind: change.Double, Name: name}
@@ -66,13 +66,13 @@ func columnType(s string) change.Type {
 	case "time", "datetime", "timestamp":
 		kinds := map[string]change.Kind{"time": change.Time, "datetime": change.Datetime, "timestamp": change.Timestamp}
 		t := change.Type{Kind: kinds[name], Name: name}
-		fmt.Sscanf(arg, "%d", &t.Scale)
+		_, _ = fmt.Sscanf(arg, "%d", &t.Scale)
 		return t
 	case "year":
 		return change.Type{Kind: change.Year, Name: name}
 	case "varbinary", "binary", "blob":
 		t := change.Type{Kind: change.Bytes, Name: name, Charset: "binary", Collation: "binary"}
-		fmt.Sscanf(arg, "%d", &t.Length)
+		_, _ = fmt.Sscanf(arg, "%d", &t.Length)
 		return t
 	case "json":
 		return change.Type{Kind: change.JSON, Name: name}
@@ -86,7 +86,7 @@ func columnType(s string) change.Type {
 	// varchar(n) or varchar(n,collation)
 	t := text(change.Type{Kind: change.String, Name: "varchar"})
 	n, coll, ok := strings.Cut(arg, ",")
-	fmt.Sscanf(n, "%d", &t.Length)
+	_, _ = fmt.Sscanf(n, "%d", &t.Length)
 	if ok {
 		t.Collation = coll
 		t.Charset, _, _ = strings.Cut(coll, "_")

@@ -34,6 +34,7 @@ func (c class) String() string { return classNames[c] }
 
 // classOf returns the class of a column's type.
 func classOf(t change.Type) class {
+	//exhaustive:enforce
 	switch t.Kind {
 	case change.Int:
 		return classInt
@@ -66,6 +67,7 @@ func classOf(t change.Type) class {
 		return classYear
 	case change.Null:
 		return classNull
+	case change.JSON, change.Absent:
 	}
 	return classOpaque
 }

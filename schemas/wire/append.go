@@ -18,6 +18,7 @@ var errNoJSON = errors.New("the value cannot be written without loss")
 // appendValue appends a value as Debezium 3.x encodes its column type, with the settings that lose
 // nothing: decimals as strings, unsigned BIGINT exact, binary as base64.
 func appendValue(b []byte, v change.Value, t *change.Type) ([]byte, error) {
+	//exhaustive:enforce
 	switch v.Kind() {
 	case change.Null:
 		return append(b, "null"...), nil
@@ -47,6 +48,7 @@ func appendValue(b []byte, v change.Value, t *change.Type) ([]byte, error) {
 		return strconv.AppendInt(b, v.Int(), 10), nil
 	case change.Timestamp:
 		return appendTimestamp(b, v.Int()), nil
+	case change.Absent: // which is left out of a row
 	}
 	return b, fmt.Errorf("%s: %w", v.Kind(), errNoJSON)
 }

@@ -63,6 +63,7 @@ func (f form) ddl() string {
 // it is kept as if it were UTC, and shown so. TIME is a duration of up to 838 hours, as microseconds. Text,
 // binary strings, ENUM, SET and JSON are String, which holds any bytes.
 func formOf(t change.Type) form {
+	//exhaustive:enforce
 	switch t.Kind {
 	case change.Int:
 		return form{kind: kindInt, bits: intBits(t.Name)}
@@ -85,6 +86,7 @@ func formOf(t change.Type) form {
 		return form{kind: kindInt, bits: 64}
 	case change.Datetime, change.Timestamp:
 		return form{kind: kindDateTime64, scale: 6}
+	case change.String, change.Bytes, change.JSON, change.Null, change.Absent: // any bytes, below
 	}
 	return form{kind: kindString}
 }

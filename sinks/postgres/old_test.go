@@ -75,7 +75,7 @@ func TestOldTableWithRows(t *testing.T) {
 	d.run(t, d.db(t), fmt.Sprintf(`CREATE TABLE "CustomerOrderFlats" %s`, oldTable))
 	d.run(t, d.db(t), `INSERT INTO "CustomerOrderFlats" VALUES (DEFAULT, 10, 'ANNA', 1.50, false)`)
 	s := d.open(t, sinktest.Options{Reader: "n"})
-	defer s.Close() //nolint:errcheck // nothing was written
+	defer s.Close() // nothing was written
 	err := s.Prepare(t.Context(), "s", []sinks.Target{flats()})
 	if sinks.ClassOf(err) != sinks.Stop || !strings.Contains(err.Error(), "lacks the key column PaymentId") {
 		t.Errorf("%v, want a stop that names the key column", err)

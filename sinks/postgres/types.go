@@ -43,6 +43,7 @@ var wire = [...]string{
 // 838 hours in MySQL, which PostgreSQL's time cannot hold: it becomes interval. CHAR becomes varchar
 // (MySQL strips the padding), ENUM and SET text, JSON json (the text is kept, as the source printed it).
 func typeOf(t change.Type) (form, string) {
+	//exhaustive:enforce
 	switch t.Kind {
 	case change.Int:
 		return intType(t.Name, false)
@@ -74,6 +75,7 @@ func typeOf(t change.Type) (form, string) {
 		return formTimestamptz, "timestamp(6) with time zone"
 	case change.JSON:
 		return formJSON, "json"
+	case change.String, change.Null, change.Absent: // text, below
 	}
 	if t.Length > 0 && (t.Name == "varchar" || t.Name == "char") {
 		return formText, fmt.Sprintf("character varying(%d)", t.Length)

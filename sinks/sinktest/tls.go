@@ -50,7 +50,7 @@ func TLS(t *testing.T, begin func(net.Conn) error, connect func(ctx context.Cont
 		if err == nil {
 			t.Errorf("%s: connected to what is no server", c.name)
 		}
-		l.Close()
+		_ = l.Close() // ends the accepting, if it has not ended
 		shaken := <-met
 		if (shaken == nil) != c.trusted {
 			t.Errorf("%s: trusted: %t, want %t (the sink: %v; the server: %v)", c.name, shaken == nil, c.trusted, err, shaken)
@@ -70,7 +70,7 @@ func handshake(l net.Listener, begin func(net.Conn) error, certificate tls.Certi
 			return last
 		}
 		last = shake(conn, begin, certificate)
-		conn.Close()
+		_ = conn.Close() // shake's error counts
 		if last == nil {
 			return nil
 		}

@@ -177,7 +177,7 @@ func (r *receiver) serve() error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // the client has left
+	defer conn.Close() // the client has left
 	if _, err := wire.ReadPrelogin(conn); err != nil {
 		return err
 	}
@@ -382,7 +382,7 @@ func distant(b *testing.B, server string, delay time.Duration) (port int) {
 		b.Fatal(err)
 	}
 	pass := func(to, from net.Conn) {
-		defer to.Close() //nolint:errcheck // the other side has left
+		defer to.Close() // the other side has left
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(buf)

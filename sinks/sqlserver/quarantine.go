@@ -120,7 +120,7 @@ func (l *loader) key(key change.Row, op int) error {
 	for i, k := range l.in.tg.key {
 		v, err := l.in.tg.columns[k].encode(key[i])
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // see above
 		}
 		l.row[k] = v
 	}

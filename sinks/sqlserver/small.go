@@ -228,7 +228,7 @@ func (p *smallPart) arguments(tg *target, nets []sinks.Net) ([]any, error) {
 		n := &nets[i]
 		cols, err := tg.mapping(n.Table)
 		if err != nil {
-			return nil, nil // which the other way has words for
+			return nil, nil //nolint:nilerr // which the other way has words for
 		}
 		op := opUpsert
 		if n.Delete {
@@ -242,7 +242,7 @@ func (p *smallPart) arguments(tg *target, nets []sinks.Net) ([]any, error) {
 			}
 			v, err := c.argument(n.Row[cols[j]])
 			if err != nil {
-				return nil, nil // as above
+				return nil, nil //nolint:nilerr // as above
 			}
 			add(v)
 		}

@@ -91,6 +91,7 @@ func (t sqlType) bytes() int {
 // need them; text without a bound, and JSON, nvarchar(max). TIMESTAMP is a moment: datetimeoffset, in UTC. What
 // cannot be held whatever the value is (a DECIMAL of more than 38 digits) is an error that says so.
 func typeOf(t change.Type) (form, sqlType, error) {
+	//exhaustive:enforce
 	switch t.Kind {
 	case change.Int:
 		return formInt, sqlType{name: signed(t.Name)}, nil
@@ -128,6 +129,7 @@ func typeOf(t change.Type) (form, sqlType, error) {
 		return formText, sqlType{name: "nvarchar", length: units(t)}, nil
 	case change.JSON:
 		return formText, sqlType{name: "nvarchar", length: lengthMax}, nil
+	case change.Null, change.Absent: // of no column's type
 	}
 	return 0, sqlType{}, fmt.Errorf("values of kind %s are not known here", t.Kind)
 }

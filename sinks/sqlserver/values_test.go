@@ -1,6 +1,7 @@
 package sqlserver
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -223,8 +224,8 @@ func TestClassify(t *testing.T) {
 		e := mssql.Error{Number: number, Message: "m", Class: 16}
 		err := classify("do it", fmt.Errorf("step: %w", e))
 		reason, alarm, _ := retryable(e)
-		stop, _ := err.(*sinks.StopError)
-		access := stop != nil && stop.Access
+		var stop *sinks.StopError
+		access := errors.As(err, &stop) && stop.Access
 		if sinks.ClassOf(err) != want.class || reason != want.reason || alarm != want.alarm || isPoison(e) != want.poison || access != want.access {
 			t.Errorf("%d: class %s, reason %q, alarm %t, poison %t, access %t", number, sinks.ClassOf(err), reason, alarm, isPoison(e), access)
 		}

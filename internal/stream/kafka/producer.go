@@ -131,7 +131,7 @@ func (p *Producer) askTimeout(ctx context.Context) error {
 	p.timeout = 15 * time.Minute // Kafka's default, where describing is not allowed
 	cs, err := adm.DescribeBrokerConfigs(ctx, meta.Controller)
 	if err != nil {
-		return nil //nolint:nilerr // not allowed or not known: the default stands, InitProducerID will tell
+		return nil // not allowed or not known: the default stands, InitProducerID will tell
 	}
 	for _, rc := range cs {
 		for _, c := range rc.Configs {

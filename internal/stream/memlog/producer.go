@@ -162,12 +162,14 @@ func (p *Producer) Flush(ctx context.Context) ([]wire.Part, error) {
 // End implements stream.Producer. Markers come later, one by one.
 func (p *Producer) End(ctx context.Context, commit bool) error {
 	if err := p.b.call(ctx, "end"); err != nil {
+		//nolint:errorlint // whatever it was, the outcome is unknown: that alone is to be acted on
 		return fmt.Errorf("end the transaction of %s: %v: %w", p.id, err, stream.ErrUnknownOutcome)
 	}
 	if err := p.end(commit); err != nil {
 		return fmt.Errorf("end the transaction of %s: %w", p.id, err)
 	}
 	if err := p.b.call(ctx, "end.done"); err != nil {
+		//nolint:errorlint // whatever it was, the outcome is unknown: that alone is to be acted on
 		return fmt.Errorf("end the transaction of %s: %v: %w", p.id, err, stream.ErrUnknownOutcome)
 	}
 	return nil

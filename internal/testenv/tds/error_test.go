@@ -13,11 +13,10 @@ func errorOf(t *testing.T, c *sql.Conn, text string) error {
 	if err != nil {
 		return err
 	}
+	defer rows.Close()
 	for rows.Next() {
 	}
-	err = rows.Err()
-	_ = rows.Close() // the error counts
-	return err
+	return rows.Err()
 }
 
 // TestErrorNumbers provokes errors and looks for SQL Server's number.

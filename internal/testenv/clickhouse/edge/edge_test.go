@@ -121,6 +121,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res := post(t, s, c.query, c.user, c.header, strings.NewReader(c.body))
+			defer res.Body.Close()
 			if got := res.Header.Get("X-ClickHouse-Exception-Code"); got != c.code || res.StatusCode != c.status {
 				t.Errorf("code %s, status %d; want %s, %d", got, res.StatusCode, c.code, c.status)
 			}
@@ -173,6 +174,7 @@ func TestCutInsert(t *testing.T) {
 		"inside the first block":  bytes.NewReader(block[:len(block)/2]),
 	} {
 		res := post(t, s, "database="+db+"&query="+url.QueryEscape("INSERT INTO t (id) FORMAT Native"), "", nil, body)
+		_ = res.Body.Close()
 		if res.StatusCode == http.StatusOK {
 			t.Errorf("%s: a cut insert was taken", name)
 		}

@@ -115,7 +115,7 @@ func (b *binder) objectID(text, kind string) (int32, error) {
 	}
 	name, err := tsql.ParseName(text)
 	if err != nil {
-		return 0, nil // as SQL Server answers for what is no name
+		return 0, nil //nolint:nilerr // as SQL Server answers for what is no name
 	}
 	t, err := b.Catalog.Table(b.ctx, name)
 	if err != nil || t == nil {

@@ -1,6 +1,7 @@
 package tsql
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -116,8 +117,8 @@ func show(x Expr) string {
 // TestErrorPlace says where a text was refused.
 func TestErrorPlace(t *testing.T) {
 	_, err := Parse("SELECT 1;\n-- x\nSELECT *\nFROM t LIMIT 5")
-	e, ok := err.(*Error)
-	if !ok || e.Line != 4 || e.Near != "5" {
+	var e *Error
+	if !errors.As(err, &e) || e.Line != 4 || e.Near != "5" {
 		t.Errorf("%v", err)
 	}
 }
