@@ -327,6 +327,11 @@ func TestUnreachable(t *testing.T) {
 	if _, err := c.Status(t.Context()); !errors.Is(err, ErrUnreachable) || strings.Contains(err.Error(), "http://") {
 		t.Errorf("no socket: %v", err)
 	}
+	for _, addr := range []string{"http://me:hunter2@host:8383", "http://me:hunter2@host:1x/", "me:hunter2@host"} {
+		if _, err := NewClient(addr, ""); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: error %v; want one without the password", addr, err)
+		}
+	}
 	if _, err := NewClient("localhost:8383", ""); err == nil {
 		t.Error("an address without scheme is accepted")
 	}

@@ -47,9 +47,16 @@ func NewSocketClient(dataDir string) *Client {
 
 // NewClient returns a client of the daemon at a URL such as http://127.0.0.1:8383; token may be empty.
 func NewClient(addr, token string) (*Client, error) {
+	shown := addr
+	if i := strings.LastIndexByte(addr, '@'); i >= 0 { // what is before it may be a password
+		shown = "…" + addr[i:]
+	}
 	u, err := url.Parse(addr)
+	if err == nil && u.User != nil {
+		return nil, fmt.Errorf("address %q holds a user: the daemon takes a token, put it into CDC_TOKEN", shown)
+	}
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("address %q is no URL of a daemon: write http://127.0.0.1:8383", addr)
+		return nil, fmt.Errorf("address %q is no URL of a daemon: write http://127.0.0.1:8383", shown)
 	}
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
