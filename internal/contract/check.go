@@ -51,7 +51,7 @@ func (s *Set) Check(t *change.Table, row change.Row) []Violation {
 			out = append(out, Violation{c.stream, SchemaRule, c.action, "contract: " + reasonOf(err)})
 		}
 	}
-	var values map[string]any //nolint:forbidigo // what CEL takes
+	var values map[string]any // what CEL takes
 	for _, r := range c.rules {
 		i := columnOf(t, r.column)
 		if i < 0 {
